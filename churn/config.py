@@ -1,0 +1,260 @@
+"""`churn.toml`: everything a user decides, checked once, with the line to mend when something is off."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from churn.errors import ConfigError, did_you_mean
+
+TABLE_NAMES = (
+    "transactions", "visits", "contacts", "incidents", "feedback", "invitations", "customers", "subscriptions", "treatments",
+)  # fmt: skip
+RHYTHM_POPULATION = "rhythm"
+_POPULATION = re.compile(r"active:(?P<days>[1-9]\d*)(:(?P<orders>[1-9]\d*))?")
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class TableSource(_Section):
+    """Where one table comes from and how its columns are called there."""
+
+    path: str | None = None
+    query: str | None = None
+    files: dict[str, str] = {}
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    encoding: Literal["utf-8", "latin-1", "utf-16"] = "utf-8"
+    decimal: Literal[".", ","] = "."
+    time_format: str | None = None
+    timezone: str | None = None
+    covers_from: dt.date | dt.datetime | None = None
+    duplicates: Literal["drop", "keep"] = "drop"
+    attributes: dict[str, str] = {}
+    sensitive: list[str] = []
+    columns: dict[str, str] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_columns(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Every key that is no setting maps a column: `score = "rating"` reads our `score` from the user's `rating`."""
+        settings = {key: value for key, value in given.items() if key in cls.model_fields}
+        mapping = {key: value for key, value in given.items() if key not in cls.model_fields}
+        return {**settings, "columns": {**settings.get("columns", {}), **mapping}}
+
+    @model_validator(mode="after")
+    def _one_source(self) -> TableSource:
+        if (self.path is None) == (self.query is None):
+            raise ValueError("give either `path` or `query`")
+        if self.files and self.query is None:
+            raise ValueError("`files` names the inputs of a `query`")
+        return self
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, zone: str | None) -> str | None:
+        return zone if zone is None else _checked_zone(zone)
+
+
+class Contact(_Section):
+    """What a call costs and brings, for the gain at the contact budget."""
+
+    budget: Annotated[int, Field(gt=0)] | None = None
+    cost: Annotated[float, Field(ge=0)] = 5.0
+    success_rate: Annotated[float, Field(ge=0, le=1)] = 0.2
+
+
+class Bands(_Section):
+    """Names for ranges of p_leave's percentile against the training population."""
+
+    names: list[str] = ["low", "medium", "high", "very high"]
+    edges: list[float] = [50.0, 80.0, 95.0]
+
+    @model_validator(mode="after")
+    def _one_more_name_than_edges(self) -> Bands:
+        if len(self.names) != len(self.edges) + 1 or sorted(self.edges) != self.edges:
+            raise ValueError("`edges` must rise, and there must be one more name than edges")
+        return self
+
+
+class Tracking(_Section):
+    """Where MLflow keeps the experiments."""
+
+    uri: str | None = None
+    experiment: str = "churn"
+
+
+class Engine(_Section):
+    """How much of the machine may be used."""
+
+    memory_limit: str = "4GB"
+    threads: Annotated[int, Field(gt=0)] | None = None
+
+
+class Config(_Section):
+    """The whole of `churn.toml`. Paths in it are relative to `directory`, the folder the file lies in."""
+
+    directory: Path = Path()
+    source: str = ""
+    timezone: str = "UTC"
+    currency: str = "EUR"
+    activity: Literal["purchases", "visits"] = "purchases"
+    leave: Literal["hard", "hard+partial"] = "hard"
+    horizon_days: Annotated[int, Field(gt=0)] | None = None
+    gap_days: Annotated[int, Field(ge=0)] = 0
+    population: str = RHYTHM_POPULATION
+    test_cutoffs: list[dt.date | dt.datetime] = []
+    train_every_days: Annotated[int, Field(gt=0)] | None = None
+    leave_out_treated: bool = False
+    missing_table: Literal["refuse", "warn"] = "refuse"
+    seed: int = 7
+    models: str = "models"
+    tables: dict[str, TableSource]
+    contact: Contact = Contact()
+    bands: Bands = Bands()
+    owners: dict[str, str] = {}
+    tracking: Tracking = Tracking()
+    engine: Engine = Engine()
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, zone: str) -> str:
+        return _checked_zone(zone)
+
+    @field_validator("population")
+    @classmethod
+    def _known_population(cls, population: str) -> str:
+        if population != RHYTHM_POPULATION and not _POPULATION.fullmatch(population):
+            raise ValueError(f'must be "{RHYTHM_POPULATION}" or "active:<days>[:<min_orders>]", such as "active:180"')
+        return population
+
+    @field_validator("tables")
+    @classmethod
+    def _known_tables(cls, tables: dict[str, TableSource]) -> dict[str, TableSource]:
+        unknown = [f'"{name}" is no table{did_you_mean(name, TABLE_NAMES)}' for name in tables if name not in TABLE_NAMES]
+        if unknown:
+            raise ValueError("; ".join(unknown) + f" (tables: {', '.join(TABLE_NAMES)})")
+        if "transactions" not in tables:
+            raise ValueError("the table `transactions` is required: add [tables.transactions] with a `path`")
+        return tables
+
+    @property
+    def active_within(self) -> tuple[int, int] | None:
+        """Days and least orders of `population = "active:<days>[:<min_orders>]"`, or None for the rhythm rules."""
+        match = _POPULATION.fullmatch(self.population)
+        return (int(match["days"]), int(match["orders"] or 1)) if match else None
+
+    def resolve(self, path: str) -> Path:
+        """Returns `path` as seen from the folder of `churn.toml`."""
+        return (self.directory / Path(path).expanduser()).absolute()
+
+    def line_of(self, *keys: str) -> int | None:
+        """Returns the line of `churn.toml` where a setting stands, for messages; None when it isn't there."""
+        return line_of(self.source, *keys)
+
+
+def load_config(path: Path) -> Config:
+    """Returns the checked configuration in the file at `path`, `${VARIABLES}` expanded from the environment.
+
+    Raises:
+        ConfigError: naming every problem with its line and fix.
+    """
+    if not path.is_file():
+        raise ConfigError(f"{path} does not exist; write one with: churn init {path.parent} --from DIR")
+    try:
+        source = path.read_text(encoding="utf-8-sig")
+        given = tomllib.loads(source)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"{path} is not readable as TOML: {error}") from None
+    return parse_config(given, directory=path.parent, source=source, name=path.name)
+
+
+def parse_config(given: dict[str, Any], *, directory: Path, source: str = "", name: str = "churn.toml") -> Config:
+    """Returns the configuration that a mapping (the content of a `churn.toml`) describes.
+
+    Raises:
+        ConfigError: naming every problem with its line and fix.
+    """
+    unset: list[str] = []
+    expanded = _expand(given, unset)
+    if unset:
+        names = sorted(set(unset))
+        raise ConfigError(f"{name} uses ${{{n}}}, which is not set; set it: export {n}=..." for n in names)
+    try:
+        return Config.model_validate({**expanded, "directory": directory, "source": source})
+    except ValidationError as error:
+        raise ConfigError(_problem(detail, name, source) for detail in error.errors()) from None
+
+
+def line_of(source: str, *keys: str) -> int | None:
+    """Returns the 1-based line of a TOML text where the dotted `keys` are set.
+
+    >>> line_of("seed = 1\\n[tables.feedback]\\nscore = 'x'", "tables", "feedback", "score")
+    3
+    """
+    section: tuple[str, ...] = ()
+    best: tuple[int, int] | None = None
+    for number, line in enumerate(source.splitlines(), start=1):
+        text = line.strip()
+        if header := re.match(r"\[+\s*([^\]]+?)\s*\]+", text):
+            section = tuple(part.strip().strip('"') for part in header[1].split("."))
+            found = section
+        elif assigned := re.match(r'"?([\w.\-]+)"?\s*=', text):
+            found = (*section, *assigned[1].split("."))
+        else:
+            continue
+        if found and found == keys[: len(found)] and (best is None or len(found) > best[0]):
+            best = (len(found), number)
+    return best[1] if best else None
+
+
+def _expand(value: Any, unset: list[str]) -> Any:
+    if isinstance(value, str):
+        for name in _VARIABLE.findall(value):
+            if name not in os.environ:
+                unset.append(name)
+        return _VARIABLE.sub(lambda match: os.environ.get(match[1], ""), value)
+    if isinstance(value, dict):
+        return {key: _expand(item, unset) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expand(item, unset) for item in value]
+    return value
+
+
+def _problem(detail: Any, name: str, source: str) -> str:
+    keys = tuple(str(part) for part in detail["loc"] if part not in ("date", "datetime", "columns"))
+    line = line_of(source, *keys)
+    where = f"{name} (line {line})" if line else name
+    setting = ".".join(keys) or "the file"
+    if detail["type"] == "extra_forbidden":
+        known = _section_fields(keys[0] if len(keys) > 1 else "")
+        return f'{where}: "{setting}" is no setting{did_you_mean(keys[-1], known)} (known: {", ".join(known)})'
+    if detail["type"] == "missing":
+        return f"{where}: {setting} is required"
+    message = detail["msg"].removeprefix("Value error, ")
+    return f"{where}: {setting}: {message}"
+
+
+def _section_fields(section: str) -> list[str]:
+    models: dict[str, type[_Section]] = {
+        "contact": Contact, "bands": Bands, "tracking": Tracking, "engine": Engine, "tables": TableSource,
+    }  # fmt: skip
+    fields = models[section].model_fields if section in models else Config.model_fields
+    return [field for field in fields if field not in ("directory", "source")]
+
+
+def _checked_zone(zone: str) -> str:
+    try:
+        ZoneInfo(zone)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f'"{zone}" is no time zone; use a name such as "Europe/London" or "UTC"') from None
+    return zone

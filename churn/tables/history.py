@@ -1,0 +1,138 @@
+"""Histories: every table as plain arrays, one customer after another, each in the order of time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from churn.tables.contract import CONTRACT
+
+Int64 = npt.NDArray[np.int64]
+Array = npt.NDArray[np.generic]
+
+NEVER = np.iinfo(np.int64).max
+"""The clock of a value that never became known."""
+
+DAY = 86_400_000_000
+"""Microseconds in a day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """The rows of one event table, sorted by customer and time.
+
+    Attributes:
+        starts: shape (customers + 1,); the rows of customer c are `starts[c]:starts[c + 1]`.
+        time: shape (rows,), microseconds UTC: when each row happened.
+        known: shape (rows,), microseconds UTC: when each row became known (`available_at`, never before `time`).
+        columns: each of shape (rows,): money int64 cents, number float64 (NaN where null), flag int8 (-1 where null),
+            clock int64 microseconds (`NEVER` where null), id and category int32 codes (-1 where null).
+        labels: what the codes of an id or category column stand for, sorted.
+    """
+
+    starts: Int64
+    time: Int64
+    known: Int64
+    columns: dict[str, Array]
+    labels: dict[str, list[str]]
+
+    @property
+    def customer(self) -> Int64:
+        """The customer code of each row, shape (rows,)."""
+        return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
+
+    def keep(self, mask: npt.NDArray[np.bool_]) -> Events:
+        """Returns the events where `mask` is true, in the same order."""
+        kept = np.concatenate([[0], np.cumsum(mask, dtype=np.int64)])
+        columns = {name: values[mask] for name, values in self.columns.items()}
+        return Events(kept[self.starts], self.time[mask], self.known[mask], columns, self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Histories:
+    """All that is known of a set of customers.
+
+    Attributes:
+        customers: their ids, sorted; a customer's position here is her code.
+        events: the event tables that are present, by name.
+        profile: one row per customer in the order of `customers`, or None without a `customers` table.
+    """
+
+    customers: pa.StringArray
+    events: dict[str, Events]
+    profile: pa.Table | None
+
+
+def histories(tables: Mapping[str, pa.Table], *, customers: pa.StringArray | None = None) -> Histories:
+    """Returns the histories of `customers` (default: everybody in any table).
+
+    Rows of other customers are left out. The result doesn't depend on the order of the tables' rows.
+    """
+    if customers is None:
+        chunks = [pc.unique(table["customer_id"]).cast(pa.string()) for table in tables.values()]
+        customers = pc.unique(pa.chunked_array(chunks, pa.string())) if chunks else pa.array([], pa.string())
+        customers = customers.take(pc.sort_indices(customers))
+    events = {name: _events(name, table, customers) for name, table in tables.items() if CONTRACT[name].time_column}
+    profile = _aligned(tables["customers"], customers) if "customers" in tables else None
+    return Histories(customers, events, profile)
+
+
+def events_of(table: pa.Table, *, customers: pa.StringArray, time_column: str = "time") -> Events:
+    """Returns the rows of an event table as arrays, sorted by customer, time and then every other column."""
+    codes = pc.index_in(table["customer_id"].combine_chunks(), customers).to_numpy(zero_copy_only=False)
+    is_wanted = ~np.isnan(codes) if codes.dtype.kind == "f" else np.ones(len(codes), bool)
+    table = table.filter(pa.array(is_wanted))
+    code = codes[is_wanted].astype(np.int64)
+    time = _microseconds(table[time_column], NEVER)
+    known = np.maximum(_microseconds(table["available_at"], 0), time) if "available_at" in table.column_names else time
+    columns: dict[str, Array] = {}
+    labels: dict[str, list[str]] = {}
+    for name in table.column_names:
+        if name not in ("customer_id", time_column, "available_at"):
+            columns[name], coded = _plain(table[name])
+            if coded is not None:
+                labels[name] = coded
+    order = np.lexsort([*reversed(list(columns.values())), known, time, code])
+    starts = np.searchsorted(code[order], np.arange(len(customers) + 1)).astype(np.int64)
+    columns = {name: values[order] for name, values in columns.items()}
+    return Events(starts, time[order], known[order], columns, labels)
+
+
+def _events(name: str, table: pa.Table, customers: pa.StringArray) -> Events:
+    time_column = CONTRACT[name].time_column
+    assert time_column is not None  # only event tables come here
+    return events_of(table, customers=customers, time_column=time_column)
+
+
+def _aligned(profile: pa.Table, customers: pa.StringArray) -> pa.Table:
+    """One row per customer, nulls for those who have none; of several rows the first in sorted order stays."""
+    ordered = profile.sort_by([(name, "ascending") for name in profile.column_names])
+    position = pc.index_in(customers, ordered["customer_id"].combine_chunks())
+    return ordered.take(position).set_column(0, "customer_id", customers)
+
+
+def _microseconds(column: pa.ChunkedArray, missing: int) -> Int64:
+    return np.asarray(pc.fill_null(column.cast(pa.int64()), missing).to_numpy())
+
+
+def _plain(column: pa.ChunkedArray) -> tuple[Array, list[str] | None]:
+    """The column as a plain array and, if it is text, the sorted labels of its codes."""
+    kind = column.type
+    if pa.types.is_string(kind):
+        coded = column.combine_chunks().dictionary_encode()
+        order = pc.sort_indices(coded.dictionary).to_numpy()
+        rank = np.append(np.argsort(order), -1).astype(np.int32)
+        codes = pc.fill_null(coded.indices, len(order)).to_numpy(zero_copy_only=False)
+        return rank[codes], coded.dictionary.take(pa.array(order)).to_pylist()
+    if pa.types.is_timestamp(kind):
+        return _microseconds(column, NEVER), None
+    if pa.types.is_boolean(kind):
+        return pc.fill_null(column.cast(pa.int8()), -1).to_numpy(), None
+    if pa.types.is_integer(kind):
+        return pc.fill_null(column, 0).to_numpy(), None
+    return pc.fill_null(column, float("nan")).to_numpy(), None

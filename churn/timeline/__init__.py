@@ -1,0 +1,1 @@
+"""When: cutoffs and their windows, rhythm, eligibility, voice, and the outcomes."""

@@ -1,0 +1,121 @@
+"""Voice: which events are the customer's own act of telling the company that something is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+NPS_DETRACTOR = 6
+WORST_SHARE = 0.4
+"""A score in the worst 40 % of its scale is voice."""
+
+_EVENT = pa.schema([("customer_id", pa.string()), ("time", pa.timestamp("us", tz="UTC")),
+                    ("available_at", pa.timestamp("us", tz="UTC"))])  # fmt: skip
+_SCALES = {"nps": (0.0, 10.0), "csat": (1.0, 5.0), "ces": (1.0, 7.0), "review": (1.0, 5.0), "mention": (-1.0, 1.0)}
+
+
+def is_by_self(feedback: pa.Table) -> npt.NDArray[np.bool_]:
+    """Returns, per feedback row, whether the customer herself spoke (`author` is `self` or not given)."""
+    if "author" not in feedback.column_names:
+        return np.ones(feedback.num_rows, bool)
+    return np.asarray(pc.equal(pc.fill_null(feedback["author"], "self"), "self"))
+
+
+def unit_score(feedback: pa.Table) -> npt.NDArray[np.float64]:
+    """Returns each row's score between 0 (worst) and 1 (best) of its scale, shape (rows,); NaN where there is none.
+
+    The scale is `score_min`..`score_max` where given, else the usual one of the kind: NPS 0-10, CSAT and reviews 1-5,
+    CES 1-7, mentions -1..1. Scores outside their scale are clipped to it. `higher_is_better = false` turns it round.
+    """
+    rows = feedback.num_rows
+    if "score" not in feedback.column_names:
+        return np.full(rows, np.nan)
+    kinds = feedback["kind"].to_pylist()
+    low = _given(feedback, "score_min", np.array([_SCALES.get(kind, (0.0, 1.0))[0] for kind in kinds]))
+    high = _given(feedback, "score_max", np.array([_SCALES.get(kind, (0.0, 1.0))[1] for kind in kinds]))
+    score = _given(feedback, "score", np.full(rows, np.nan))
+    span = np.where(high > low, high - low, np.nan)
+    unit = np.clip((score - low) / span, 0.0, 1.0)
+    if "higher_is_better" in feedback.column_names:
+        is_better = np.asarray(pc.fill_null(feedback["higher_is_better"], True))
+        unit = np.where(is_better, unit, 1.0 - unit)
+    return np.asarray(unit, np.float64)
+
+
+def is_negative(feedback: pa.Table) -> npt.NDArray[np.bool_]:
+    """Returns, per feedback row, whether it says that something is wrong: a complaint, NPS <= 6, or a score in the
+    worst 40 % of its scale (also of a mention)."""
+    kind = feedback["kind"]
+    unit = unit_score(feedback)
+    is_nps = np.asarray(pc.fill_null(pc.equal(kind, "nps"), False))
+    is_complaint = np.asarray(pc.fill_null(pc.equal(kind, "complaint"), False))
+    with np.errstate(invalid="ignore"):
+        is_low = np.where(is_nps, unit <= NPS_DETRACTOR / 10 + 1e-9, unit <= WORST_SHARE + 1e-9)
+    return is_complaint | is_low
+
+
+def voice_events(tables: Mapping[str, pa.Table]) -> pa.Table:
+    """Returns the voice events of everybody: columns customer_id, time, available_at.
+
+    Complaint contacts, negative feedback by the customer herself, and cancellations with a stated reason. An exit survey
+    (feedback after the customer has closed or ended) is no voice. The cancellation becomes known when it is made.
+    """
+    parts = [_EVENT.empty_table()]
+    if "contacts" in tables and "is_complaint" in tables["contacts"].column_names:
+        contacts = tables["contacts"]
+        parts.append(contacts.filter(pc.fill_null(contacts["is_complaint"], False)).select(_EVENT.names))
+    if "feedback" in tables:
+        feedback = tables["feedback"]
+        spoke = is_by_self(feedback) & is_negative(feedback) & ~_is_after_the_end(feedback, tables)
+        parts.append(feedback.filter(pa.array(spoke)).select(_EVENT.names))
+    if "subscriptions" in tables:
+        parts.append(_stated_cancellations(tables["subscriptions"]))
+    return pa.concat_tables([part.cast(_EVENT) for part in parts])
+
+
+def word_events(tables: Mapping[str, pa.Table]) -> pa.Table:
+    """Returns every word of the customers, good or bad: contacts and feedback by themselves; columns as `voice_events`."""
+    parts = [_EVENT.empty_table()]
+    if "contacts" in tables:
+        parts.append(tables["contacts"].select(_EVENT.names))
+    if "feedback" in tables:
+        feedback = tables["feedback"]
+        parts.append(feedback.filter(pa.array(is_by_self(feedback))).select(_EVENT.names))
+    return pa.concat_tables([part.cast(_EVENT) for part in parts])
+
+
+def has_voice(tables: Mapping[str, pa.Table]) -> bool:
+    """Returns whether any table can carry the customers' own voice."""
+    if "contacts" in tables and "is_complaint" in tables["contacts"].column_names:
+        return True
+    return "feedback" in tables and bool(is_by_self(tables["feedback"]).any())
+
+
+def _given(table: pa.Table, name: str, default: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    if name not in table.column_names:
+        return default
+    values = pc.fill_null(table[name], float("nan")).to_numpy()
+    return np.where(np.isnan(values), default, values)
+
+
+def _is_after_the_end(feedback: pa.Table, tables: Mapping[str, pa.Table]) -> npt.NDArray[np.bool_]:
+    if "customers" not in tables or "closed_at" not in tables["customers"].column_names:
+        return np.zeros(feedback.num_rows, bool)
+    customers = tables["customers"]
+    position = pc.index_in(feedback["customer_id"], customers["customer_id"].combine_chunks())
+    closed = customers["closed_at"].combine_chunks().take(position.combine_chunks())
+    return np.asarray(pc.fill_null(pc.greater_equal(feedback["time"].combine_chunks(), closed), False))
+
+
+def _stated_cancellations(subscriptions: pa.Table) -> pa.Table:
+    names = subscriptions.column_names
+    if not {"ended_at", "ended_how", "ended_reason"} <= set(names):
+        return _EVENT.empty_table()
+    is_stated = pc.and_(pc.equal(subscriptions["ended_how"], "cancel"), pc.is_valid(subscriptions["ended_reason"]))
+    ended = subscriptions.filter(pc.fill_null(pc.and_(is_stated, pc.is_valid(subscriptions["ended_at"])), False))
+    columns = [ended["customer_id"], ended["ended_at"], ended["ended_at"]]
+    return pa.table(columns, schema=_EVENT)
