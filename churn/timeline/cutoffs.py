@@ -1,0 +1,112 @@
+"""Cutoffs: the moments of prediction, their outcome windows, and the purge that keeps training before testing."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from churn.errors import CutoffError
+from churn.tables.history import DAY
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+GRACE_DAYS = 30
+"""A contract counts as renewed when the next one begins within this many days."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cutoff:
+    """The moment of prediction with its outcome window `[at + gap, at + gap + horizon)`.
+
+    A row is visible when `time < at` and `available_at <= at`. Times are microseconds since 1970 in UTC.
+
+    >>> Cutoff(at=0, gap_days=0, horizon_days=2).closes // DAY
+    2
+    """
+
+    at: int
+    gap_days: int
+    horizon_days: int
+
+    @property
+    def opens(self) -> int:
+        """When the outcome window opens (the first microsecond inside)."""
+        return self.at + self.gap_days * DAY
+
+    @property
+    def closes(self) -> int:
+        """When the outcome window closes (the first microsecond outside)."""
+        return self.opens + self.horizon_days * DAY
+
+    @property
+    def label(self) -> str:
+        """The cutoff as an ISO date, with the time of day only when it isn't midnight UTC."""
+        moment = moment_of(self.at)
+        is_midnight = moment.time() == dt.time()
+        return moment.date().isoformat() if is_midnight else moment.isoformat(timespec="minutes").replace("+00:00", "Z")
+
+    def moved(self, days: int) -> Cutoff:
+        """Returns the same cutoff `days` later (earlier when negative)."""
+        return Cutoff(self.at + days * DAY, self.gap_days, self.horizon_days)
+
+
+def microseconds(moment: dt.date, timezone: str) -> int:
+    """Returns microseconds since 1970 UTC; a plain date is midnight and a naive time is local time in `timezone`."""
+    if not isinstance(moment, dt.datetime):
+        moment = dt.datetime.combine(moment, dt.time())
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=ZoneInfo(timezone))
+    return (moment - _EPOCH) // dt.timedelta(microseconds=1)
+
+
+def moment_of(at: int) -> dt.datetime:
+    """Returns microseconds since 1970 as a moment in UTC."""
+    return _EPOCH + dt.timedelta(microseconds=at)
+
+
+def closing_of(cutoff: Cutoff, *, grace_days: int = 0) -> int:
+    """Returns when everything that decides the cutoff's outcomes has happened (window and grace)."""
+    return cutoff.closes + grace_days * DAY
+
+
+def checked_tests(tests: Sequence[Cutoff], *, data_ends: int, grace_days: int = 0) -> tuple[Cutoff, ...]:
+    """Returns the test cutoffs in time order.
+
+    Raises:
+        CutoffError: when an outcome window passes the end of the data; names the last valid cutoff.
+    """
+    late = [cutoff for cutoff in tests if closing_of(cutoff, grace_days=grace_days) > data_ends]
+    if late:
+        span = (tests[0].gap_days + tests[0].horizon_days + grace_days) * DAY
+        names = ", ".join(cutoff.label for cutoff in late)
+        raise CutoffError(
+            f"the outcome window of {names} ends after the data does ({moment_of(data_ends):%Y-%m-%d}); "
+            f"the last valid cutoff is {moment_of(data_ends - span):%Y-%m-%d}: change test_cutoffs in churn.toml"
+        )
+    return tuple(sorted(tests))
+
+
+def proposed_tests(*, data_ends: int, gap_days: int, horizon_days: int, grace_days: int = 0, count: int = 3) -> tuple[Cutoff, ...]:
+    """Returns the last `count` test cutoffs whose outcomes are complete, a third of the horizon apart, at midnight UTC."""
+    step = max(1, round(horizon_days / 3)) * DAY
+    last = data_ends - (gap_days + horizon_days + grace_days) * DAY
+    last -= last % DAY
+    return tuple(Cutoff(last - step * back, gap_days, horizon_days) for back in reversed(range(count)))
+
+
+def training_cutoffs(test: Cutoff, *, data_starts: int, every_days: int, grace_days: int = 0, warm_up_days: int = 0) -> tuple[Cutoff, ...]:
+    """Returns the cutoffs to train on for a test at `test.at`, in time order: purged, so that every outcome is complete.
+
+    The latest closes by `test.at`, the others lie `every_days` apart before it, the first at least `warm_up_days` after
+    the start of the data.
+    """
+    span = test.gap_days + test.horizon_days + grace_days
+    latest = test.moved(-span)
+    count = (latest.at - data_starts - warm_up_days * DAY) // (every_days * DAY) + 1
+    return tuple(latest.moved(-every_days * back) for back in reversed(range(max(0, count))))
+
+
+def purged(train: Sequence[Cutoff], test: Cutoff, *, grace_days: int = 0) -> tuple[Cutoff, ...]:
+    """Returns the training cutoffs whose outcomes are complete by `test.at`."""
+    return tuple(cutoff for cutoff in train if closing_of(cutoff, grace_days=grace_days) <= test.at)

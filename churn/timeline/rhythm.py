@@ -1,0 +1,162 @@
+"""Rhythm: each customer's own rate of active days, shrunk towards the base, and how informative her silence is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy import optimize, special
+
+from churn.tables.history import DAY, Events, Int64, events_of
+from churn.tables.orders import orders
+
+Float64 = npt.NDArray[np.float64]
+Bool = npt.NDArray[np.bool_]
+
+LOUD_SILENCE = 0.37
+"""Above this P(no activity in the window | own rate), silence says little."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """The base's gamma prior over rates of active days, part of a bundle's reference.
+
+    Attributes:
+        shape: gamma shape, about "how many gaps the base's word is worth".
+        days: gamma rate in days; the base's mean rate is `shape / days` active days per day.
+        season: twelve factors, January first: how lively the base is in that month (mean 1).
+    """
+
+    shape: float
+    days: float
+    season: tuple[float, ...] = (1.0,) * 12
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What is visible of the activity at one cutoff; each array has shape (customers,).
+
+    Attributes:
+        days: distinct active days.
+        first: time of the first activity, microseconds; meaningless where `days` is 0.
+        last: time of the last activity, microseconds; meaningless where `days` is 0.
+    """
+
+    days: Int64
+    first: Int64
+    last: Int64
+
+
+def activity(tables: dict[str, pa.Table], *, kind: str, customers: pa.StringArray, timezone: str) -> Events:
+    """Returns what "coming" means as events with columns `day` (local days since 1970) and `spend` (cents).
+
+    `kind` is `purchases` (orders with amount > 0 that are no return) or `visits`.
+    """
+    if kind == "visits":
+        source = tables["visits"].select(["customer_id", "time", "available_at"])
+        source = source.append_column("spend", pa.repeat(0, source.num_rows))
+    else:
+        bought = orders(tables["transactions"])
+        is_purchase = pc.and_(pc.greater(bought["amount"], 0), pc.invert(bought["is_return"]))
+        source = bought.filter(is_purchase).select(["customer_id", "time", "available_at", "amount"])
+        source = source.rename_columns(["customer_id", "time", "available_at", "spend"])
+    return events_of(source.append_column("day", local_days(source["time"], timezone)), customers=customers)
+
+
+def local_days(time: pa.ChunkedArray, timezone: str) -> pa.ChunkedArray:
+    """Returns the day of each moment in the project's time zone, as days since 1970."""
+    local = pc.local_timestamp(time.cast(pa.timestamp("us", tz=timezone)))
+    return pc.floor(pc.divide(local.cast(pa.int64()).cast(pa.float64()), float(DAY))).cast(pa.int64())
+
+
+def pace(active: Events, at: int) -> Pace:
+    """Returns what is visible at `at` of everybody's activity (time < at, known <= at)."""
+    customers = len(active.starts) - 1
+    seen = np.flatnonzero((active.time < at) & (active.known <= at))
+    code, day, time = active.customer[seen], active.columns["day"][seen], active.time[seen]
+    is_new_customer = np.diff(code, prepend=-1) != 0
+    is_new_day = is_new_customer | (np.diff(day, prepend=-1) != 0)
+    is_last = np.diff(code, append=-1) != 0
+    first, last = np.zeros((2, customers), np.int64)
+    first[code[is_new_customer]] = time[is_new_customer]
+    last[code[is_last]] = time[is_last]
+    return Pace(np.bincount(code[is_new_day], minlength=customers), first, last)
+
+
+def fit_prior(seen: Pace, *, season: tuple[float, ...] = (1.0,) * 12) -> Prior:
+    """Returns the gamma prior that makes the visible gaps most likely.
+
+    n - 1 exponential gaps that add up to s days have the likelihood
+    `G(r + n - 1) / G(r) * a**r / (a + s)**(r + n - 1)` under a gamma prior (r, a). Customers with one active day say
+    nothing about gaps. With fewer than 10 others the prior is one gap of 30 days.
+    """
+    repeats = (seen.days - 1).astype(float)
+    is_told = repeats > 0
+    if is_told.sum() < 10:
+        return Prior(1.0, 30.0, season)
+    n, s = repeats[is_told], np.maximum((seen.last - seen.first)[is_told] / DAY, 0.5)
+
+    def cost(logs: Float64) -> float:
+        r, a = np.exp(np.clip(logs, -7, 9))
+        gain = special.gammaln(r + n) - special.gammaln(r) + r * np.log(a) - (r + n) * np.log(a + s)
+        return float(-gain.mean())
+
+    found = optimize.minimize(cost, np.log([1.0, np.median(s / n)]), method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9})
+    shape, days = np.exp(np.clip(found.x, -7, 9))
+    return Prior(float(shape), float(days), season)
+
+
+def own_gap(days: Float64, tenure_days: Float64, prior: Prior) -> Float64:
+    """Returns each customer's own gap between active days, in days, shrunk towards the base.
+
+    `days` counts distinct active days, `tenure_days` runs from the first to the last of them.
+    """
+    return np.asarray((prior.days + tenure_days) / (prior.shape + np.maximum(days - 1, 0)))
+
+
+def expected_days(days: Float64, tenure_days: Float64, prior: Prior, *, window_days: float, season: float = 1.0) -> Float64:
+    """Returns the expected active days in a window of `window_days` if she goes on at her own (shrunk) rate."""
+    return np.asarray(window_days * season / own_gap(days, tenure_days, prior))
+
+
+def p_no_visit(days: Float64, tenure_days: Float64, prior: Prior, *, window_days: float, season: float = 1.0) -> Float64:
+    """Returns P(no activity in a window | own rate): the gamma posterior's mean of `exp(-rate * window)`."""
+    rate_days = prior.days + tenure_days
+    gaps = prior.shape + np.maximum(days - 1, 0)
+    return np.asarray((rate_days / (rate_days + window_days * season)) ** gaps)
+
+
+def season_factor(prior: Prior, opens: int, closes: int) -> float:
+    """Returns the mean season factor over the days of a window (microseconds UTC)."""
+    days = np.arange(opens, closes, DAY).astype("datetime64[us]")
+    months = days.astype("datetime64[M]").astype(int) % 12
+    return float(np.mean(np.asarray(prior.season)[months])) if len(months) else 1.0
+
+
+def season_index(active: Events, *, starts: int, at: int) -> tuple[float, ...]:
+    """Returns twelve monthly factors of the base's liveliness learnt from what is visible at `at`, mean 1.
+
+    Liveliness of a month is active days per customer who had come before it, so growth of the base is no season. Fewer
+    than 13 full months give no season (all ones); a month's factor is shrunk halfway to 1 because one year is one draw.
+    """
+    first_month = np.datetime64(starts, "us").astype("datetime64[M]") + 1
+    last_month = np.datetime64(at, "us").astype("datetime64[M]")
+    months = np.arange(first_month, last_month)
+    if len(months) < 13:
+        return (1.0,) * 12
+    visible = (active.time < at) & (active.known <= at)
+    month = active.time[visible].astype("datetime64[us]").astype("datetime64[M]")
+    code = active.customer[visible]
+    pairs = np.unique(np.stack([code, active.columns["day"][visible]]), axis=1)
+    day_month = pairs[1].astype("datetime64[D]").astype("datetime64[M]")
+    joined = np.full(len(active.starts) - 1, np.datetime64("2200-01", "M"))
+    np.minimum.at(joined, code, month)
+    base = np.array([(joined < m).sum() for m in months], float)
+    came = np.array([(day_month == m).sum() for m in months], float)
+    level = np.where(base > 0, came / np.maximum(base, 1), np.nan)
+    by_month = np.array([np.nanmean(level[months.astype(int) % 12 == m]) for m in range(12)])
+    factors = by_month / by_month.mean()
+    return tuple(float(x) for x in 1 + 0.5 * (factors - 1))
