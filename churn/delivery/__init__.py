@@ -1,0 +1,1 @@
+"""What goes out: safe files, pictures, the HTML page, and the experiments in MLflow."""
