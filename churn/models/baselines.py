@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from churn.models.gains import Floats, checked_outcome
 from churn.models.mbg_nbd import fit_mbg_nbd, p_no_activity
@@ -84,14 +84,15 @@ class Prediction(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Windows:
-    """The outcome window [t + gap, t + gap + horizon), in days."""
+class Setting:
+    """What is the same for all rows: the outcome window [t + gap, t + gap + horizon) in days, and who there is."""
 
     horizon_days: float
-    gap_days: float = 0.0
+    gap_days: float
+    everybody: PurchaseHistory | None
 
 
-Baseline = Callable[[PurchaseHistory, Floats, PurchaseHistory, Windows], Prediction]
+Baseline = Callable[[PurchaseHistory, Floats, PurchaseHistory, Setting], Prediction]
 
 
 def fit_predict(
@@ -102,6 +103,7 @@ def fit_predict(
     test: PurchaseHistory,
     horizon_days: float,
     gap_days: float = 0.0,
+    everybody: PurchaseHistory | None = None,
 ) -> Prediction:
     """Returns the prediction of one of BASELINES for the test rows; the same bytes for any order of the training rows.
 
@@ -112,6 +114,10 @@ def fit_predict(
         test: histories of the test rows.
         horizon_days: length of the outcome window (used by `mbg_nbd`).
         gap_days: days between cutoff and outcome window (used by `mbg_nbd`).
+        everybody: histories of *all* customers at the test cutoff, long gone ones and one-timers included (used by
+            `mbg_nbd`, which learns from histories, not from outcomes). Without it MBG/NBD learns from the training rows
+            and, never having seen anybody gone, believes in hardly any dropout: on four development cutoffs of Online
+            Retail II AUROC .765 instead of .773, Brier .219 instead of .197.
 
     Raises:
         ValueError: an unknown name, no training rows, lengths that differ, y not 0 or 1.
@@ -121,28 +127,28 @@ def fit_predict(
     outcome = checked_outcome(y)
     if outcome.size != train.age.size or not outcome.size:
         raise ValueError(f"{outcome.size} outcomes for {train.age.size} training rows")
-    return _FITTERS[name](train, outcome, test, Windows(horizon_days, gap_days))
+    return _FITTERS[name](train, outcome, test, Setting(horizon_days, gap_days, everybody))
 
 
-def base_rate(train: PurchaseHistory, y: Floats, test: PurchaseHistory, windows: Windows) -> Prediction:
+def base_rate(train: PurchaseHistory, y: Floats, test: PurchaseHistory, setting: Setting) -> Prediction:
     """Returns the leave rate of the training rows for everybody."""
     rate = np.full(test.age.size, y.mean())
     return Prediction(score=rate, probability=rate)
 
 
-def recency(train: PurchaseHistory, y: Floats, test: PurchaseHistory, windows: Windows) -> Prediction:
+def recency(train: PurchaseHistory, y: Floats, test: PurchaseHistory, setting: Setting) -> Prediction:
     """Returns a ranking by days since the last activity; probability by logistic regression on their log1p."""
     margin = _logistic_margin(_log(train.days_since_last), y, _log(test.days_since_last))
     return Prediction(score=test.days_since_last, probability=expit(margin))
 
 
-def own_gap(train: PurchaseHistory, y: Floats, test: PurchaseHistory, windows: Windows) -> Prediction:
+def own_gap(train: PurchaseHistory, y: Floats, test: PurchaseHistory, setting: Setting) -> Prediction:
     """Returns a ranking by days since the last activity in units of her own gap; probability likewise."""
     before, now = (rows.days_since_last / rows.own_gap for rows in (train, test))
     return Prediction(score=now, probability=expit(_logistic_margin(_log(before), y, _log(now))))
 
 
-def halved_window(train: PurchaseHistory, y: Floats, test: PurchaseHistory, windows: Windows) -> Prediction:
+def halved_window(train: PurchaseHistory, y: Floats, test: PurchaseHistory, setting: Setting) -> Prediction:
     """Returns the rule of thumb "at most half as many orders as in the window before".
 
     Its probability is the leave rate of the training rows on the same side of the rule, with one row at the base rate
@@ -157,22 +163,23 @@ def halved_window(train: PurchaseHistory, y: Floats, test: PurchaseHistory, wind
     return Prediction(score=now + 1 - share_recent, probability=np.where(now, fired, spared))
 
 
-def rfm_logistic(train: PurchaseHistory, y: Floats, test: PurchaseHistory, windows: Windows) -> Prediction:
+def rfm_logistic(train: PurchaseHistory, y: Floats, test: PurchaseHistory, setting: Setting) -> Prediction:
     """Returns a logistic regression on log1p of recency, frequency, spend (mean and recent) and age, standardised."""
     margin = _logistic_margin(_rfm(train), y, _rfm(test))
     return Prediction(score=margin, probability=expit(margin))
 
 
-def mbg_nbd(train: PurchaseHistory, y: Floats, test: PurchaseHistory, windows: Windows) -> Prediction:
-    """Returns the exact P(no activity in the outcome window) of the MBG/NBD model fitted on the training histories."""
-    model = fit_mbg_nbd(train.frequency, recency_age=train.recency_age, age=train.age)
+def mbg_nbd(train: PurchaseHistory, y: Floats, test: PurchaseHistory, setting: Setting) -> Prediction:
+    """Returns the exact P(no activity in the outcome window) of the MBG/NBD model fitted on everybody's history."""
+    known = train if setting.everybody is None else setting.everybody
+    model = fit_mbg_nbd(known.frequency, recency_age=known.recency_age, age=known.age)
     probability = p_no_activity(
         model,
         frequency=test.frequency,
         recency_age=test.recency_age,
         age=test.age,
-        horizon_days=windows.horizon_days,
-        gap_days=windows.gap_days,
+        horizon_days=setting.horizon_days,
+        gap_days=setting.gap_days,
     )
     return Prediction(score=probability, probability=probability)
 

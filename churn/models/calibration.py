@@ -119,7 +119,8 @@ def apply(calibration: Calibration, raw_margin: npt.ArrayLike) -> Floats:
     probability: Floats
     if calibration.method == "isotonic":
         half = len(parameters) // 2
-        probability = np.asarray(np.interp(margin, parameters[:half], parameters[half:]), dtype=np.float64)
+        # Of a single corner np.interp makes a constant, for NaN too.
+        probability = np.where(np.isnan(margin), np.nan, np.interp(margin, parameters[:half], parameters[half:]))
         return probability
     if calibration.method == "sigmoid":
         margin = parameters[0] * margin + parameters[1]
@@ -236,4 +237,5 @@ def _isotonic(margin: Floats, outcome: Floats, weights: Floats) -> Calibration:
 
 def _beta_columns(margin: Floats) -> tuple[Floats, Floats]:
     """Returns ln s and -ln(1 - s) for s = expit(margin), without overflow; both rise with the margin."""
-    return -np.logaddexp(0, -margin), np.logaddexp(0, margin)
+    rest = np.log1p(np.exp(-np.abs(margin)))
+    return np.minimum(margin, 0.0) - rest, np.maximum(margin, 0.0) + rest

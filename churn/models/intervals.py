@@ -30,6 +30,7 @@ from churn.models.gains import (
 )
 from churn.models.metrics import (
     BINS,
+    CELLS,
     SHARES,
     brier_losses,
     calibration_in_the_large,
@@ -44,9 +45,6 @@ from churn.models.metrics import (
 ROWS_AT_FULL_DRAWS = 100_000
 MIN_DRAWS = 100
 TAILS = (0.025, 0.975)
-# Cells of one (draws, rows) matrix held at a time: 0.8 MB stays in the processor's cache, measured 15 % faster than 8
-# MB.
-CELLS = 100_000
 
 PER_CUTOFF: tuple[str, ...] = (
     "auroc",
