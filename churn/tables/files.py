@@ -131,8 +131,8 @@ def _parquet(path: Path) -> Relation:
 
 
 def select_all(found: Relation) -> str:
-    """Returns the SQL of the whole relation under the source's own names."""
-    columns = ", ".join(f"{identifier(inner)} AS {identifier(name)}" for name, inner in found.columns.items())
+    """Returns the SQL of the whole relation under the source's own names; a column without one is left out."""
+    columns = ", ".join(f"{identifier(inner)} AS {identifier(name)}" for name, inner in found.columns.items() if name)
     return f"SELECT {columns} FROM {found.sql}"
 
 

@@ -23,10 +23,11 @@ Mask = npt.NDArray[np.bool_]
 MOST_UNREADABLE = 0.01
 """A table with a larger share of unreadable values in one column is refused."""
 
-PROBLEM, LOCAL, HASH = ":problem", ":local", ":hash"
+VALUE, PROBLEM, LOCAL, HASH = ":value", ":problem", ":local", ":hash"
 """Suffixes of the columns that travel beside the values until the rows are tidy."""
 
 _ROW = ":row"
+_UNORDERED = "unordered"
 _KINDS = {"time": "time", "clock": "time", "money": "amount", "number": "number", "flag": "yes or no", "id": "id"}
 
 
@@ -56,7 +57,9 @@ class _Sieve:
         self.is_kept &= ~mask
 
 
-def tidy(raw: pa.Table, *, table: str, columns: Sequence[Column], zone: str, duplicates: str) -> tuple[pa.Table, list[Issue]]:
+def tidy(
+    raw: pa.Table, *, table: str, columns: Sequence[Column], zone: str, duplicates: str, connection: duckdb.DuckDBPyConnection
+) -> tuple[pa.Table, list[Issue]]:
     """Returns the table of the contract made from cast source rows, and what was found on the way.
 
     Rows without an id, a readable time or a finite amount are dropped, exact duplicates too unless `duplicates` is
@@ -69,6 +72,7 @@ def tidy(raw: pa.Table, *, table: str, columns: Sequence[Column], zone: str, dup
         columns: the columns `raw` has, in the order of the contract.
         zone: time zone of wall-clock times.
         duplicates: "drop" or "keep".
+        connection: sorts the rows.
 
     Raises:
         TableError: more than 1 % of a column is unreadable, or no row is left; names every such column.
@@ -88,13 +92,17 @@ def tidy(raw: pa.Table, *, table: str, columns: Sequence[Column], zone: str, dup
     types = {column.name: column.arrow_type for column in [*columns, *CONTRACT[table].columns]}
     tidied = pa.table({name: value.cast(types[name]) for name, value in values.items()})
     tidied = tidied.append_column(HASH, raw[HASH]).append_column(_ROW, pa.array(np.arange(1, raw.num_rows + 1)))
-    ordered = _ordered(tidied.filter(pa.array(sieve.is_kept)), table)
+    ordered = _ordered(tidied.filter(pa.array(sieve.is_kept)), table, connection)
     ordered = _without_duplicates(sieve, ordered, duplicates)
     return ordered.drop_columns([HASH, _ROW]), sieve.issues
 
 
 def _note_problems(sieve: _Sieve, raw: pa.Table, column: Column) -> None:
+    if column.name + PROBLEM not in raw.column_names:
+        return
     problem = raw[column.name + PROBLEM]
+    if problem.null_count == len(problem):
+        return
     is_infinite = _mask(pc.equal(problem, NOT_FINITE))
     is_unread = ~np.asarray(problem.is_null().to_numpy(), bool) & ~is_infinite
     unread = int(is_unread.sum())
@@ -183,17 +191,15 @@ def _known(sieve: _Sieve, values: dict[str, pa.ChunkedArray]) -> pa.ChunkedArray
     return pc.max_element_wise(time, known)
 
 
-def _ordered(table: pa.Table, name: str) -> pa.Table:
+def _ordered(table: pa.Table, name: str, connection: duckdb.DuckDBPyConnection) -> pa.Table:
     """Rows by customer, time, then every other column; the names in the order of the contract."""
     first = [column for column in ("customer_id", CONTRACT[name].time_column) if column is not None]
     contract = [column for column in CONTRACT[name].names if column in table.column_names]
     rest = [column for column in table.column_names if column not in contract]
     keys = [*first, *(column for column in [*contract, *rest] if column not in first)]
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.register("unordered", table.select([*contract, *rest]))
-        order = ", ".join(f"{identifier(key)} ASC NULLS LAST" for key in keys)
-        ordered = connection.sql(f"SELECT * FROM unordered ORDER BY {order}").to_arrow_table()
+    connection.register(_UNORDERED, table.select([*contract, *rest]))
+    order = ", ".join(f"{identifier(key)} ASC NULLS LAST" for key in keys)
+    ordered = connection.sql(f"SELECT * FROM {_UNORDERED} ORDER BY {order}").to_arrow_table()
     return ordered.cast(table.select([*contract, *rest]).schema)
 
 

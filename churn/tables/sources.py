@@ -8,14 +8,15 @@ import duckdb
 import pyarrow as pa
 
 from churn.config import TABLE_NAMES, Config, TableSource
-from churn.errors import ConfigError, TableError, did_you_mean
+from churn.errors import TableError, did_you_mean
 from churn.tables.casts import EPOCHS, Reading, cast
 from churn.tables.contract import CONTRACT, Column
+from churn.tables.connection import connect
 from churn.tables.fence import fenced
 from churn.tables.files import Relation, broken, files_of, relation
 from churn.tables.findings import Issue
 from churn.tables.quoting import identifier, literal
-from churn.tables.rows import HASH, LOCAL, PROBLEM, tidy
+from churn.tables.rows import HASH, LOCAL, PROBLEM, VALUE, tidy
 
 _STATIC = "static"
 _VALID_FROM = "__valid_from"
@@ -50,37 +51,21 @@ def read_tables(config: Config) -> tuple[dict[str, pa.Table], list[Issue]]:
     return tables, issues
 
 
-def connect(config: Config) -> duckdb.DuckDBPyConnection:
-    """Returns an empty in-memory DuckDB within the memory and threads that the configuration allows.
-
-    Raises:
-        ConfigError: the memory limit means nothing to DuckDB.
-    """
-    connection = duckdb.connect()
-    try:
-        connection.execute(f"SET memory_limit = {literal(config.engine.memory_limit)}")
-    except duckdb.Error:
-        line = config.line_of("engine", "memory_limit")
-        raise ConfigError(f'churn.toml (line {line}): engine.memory_limit must be a size such as "4GB"') from None
-    if config.engine.threads is not None:
-        connection.execute(f"SET threads = {config.engine.threads}")
-    return connection
-
-
 def _read_table(name: str, config: Config) -> tuple[pa.Table, list[Issue]]:
     source = config.tables[name]
     with connect(config) as connection:
         if source.query is not None:
-            queried = fenced(source.query, files=source.files, source=source, config=config)
+            queried = fenced(source.query, source=source, config=config)
             connection.register(_QUERIED, queried)
             relations = [_queried(connection, queried)]
         else:
             relations = _relations(config, source)
         columns, origin = _plan(name, config, relations[0])
         raw = _select(connection, relations, columns, origin, name, source)
-    table, issues = tidy(
-        raw, table=name, columns=columns, zone=source.timezone or config.timezone, duplicates=source.duplicates
-    )
+        table, issues = tidy(
+            raw, table=name, columns=columns, zone=source.timezone or config.timezone, duplicates=source.duplicates,
+            connection=connection,
+        )  # fmt: skip
     return table, [*_dialect_issues(name, source, relations), *_left_out(name, source, relations[0], origin), *issues]
 
 
@@ -179,17 +164,27 @@ def _select(
 
 
 def _select_one(found: Relation, columns: Sequence[Column], origin: dict[str, str], reading: Reading) -> str:
-    chosen: list[str] = []
+    """Casts inside, and outside them what is wrong: asked of the values, so that nothing is cast twice."""
+    inner: list[str] = []
+    outer: list[str] = []
     for column in columns:
         given = origin[column.name]
         read = cast(found.columns[given], source_type=found.types[given], kind=column.kind, reading=reading)
-        chosen += [f"{read.value} AS {identifier(column.name)}",
-                   f"CAST({read.problem} AS VARCHAR) AS {identifier(column.name + PROBLEM)}"]  # fmt: skip
+        value, local = identifier(column.name + VALUE), identifier(column.name + LOCAL)
+        inner.append(f"{read.value} AS {value}")
+        outer.append(f"{value} AS {identifier(column.name)}")
+        is_read = f"{value} IS NOT NULL"
         if read.local is not None:
-            chosen.append(f"{read.local} AS {identifier(column.name + LOCAL)}")
+            inner.append(f"{read.local} AS {local}")
+            outer.append(local)
+            is_read += f" OR {local} IS NOT NULL"
+        if read.problems:
+            asked = " ".join(f"WHEN {condition} THEN {text}" for condition, text in read.problems)
+            outer.append(f"CASE WHEN {is_read} THEN NULL {asked} END AS {identifier(column.name + PROBLEM)}")
     # The whole source row, read or not, in an order of columns that two exports of one table share.
     whole = ", ".join(identifier(found.columns[given]) for given in sorted(found.columns))
-    return f"SELECT {', '.join(chosen)}, hash({whole}) AS {identifier(HASH)} FROM {found.sql}"
+    return (f"SELECT {', '.join(outer)}, hash({whole}) AS {identifier(HASH)} "
+            f"FROM (SELECT *, {', '.join(inner)} FROM {found.sql})")  # fmt: skip
 
 
 def _check_format(connection: duckdb.DuckDBPyConnection, name: str, reading: Reading) -> None:
@@ -225,7 +220,7 @@ def _dialect_issues(name: str, source: TableSource, relations: Sequence[Relation
 def _left_out(name: str, source: TableSource, found: Relation, origin: dict[str, str]) -> list[Issue]:
     if name != "customers":
         return []
-    spare = [column for column in found.columns if column not in origin.values() and column not in source.sensitive]
+    spare = [column for column in found.columns if column and column not in {*origin.values(), *source.sensitive}]
     return [
         Issue("info", "attribute_left_out", name, "in the source, but neither an attribute nor sensitive; left out.", column,
               fix=f'To use it, add it to tables.customers.attributes: {column} = "static", or the name of the column that '
