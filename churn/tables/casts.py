@@ -97,10 +97,14 @@ def _written_number(name: str, decimal: str, *, is_money: bool) -> Cast:
 
 def _typed_number(name: str, source_type: str, *, is_money: bool) -> Cast:
     if source_type not in _FLOATS:
-        return Cast(_cents(name) if is_money else f"TRY_CAST({name} AS DOUBLE)", ((f"{name} IS NOT NULL", _shape(name)),))
+        return Cast(
+            _cents(name) if is_money else f"TRY_CAST({name} AS DOUBLE)", ((f"{name} IS NOT NULL", _shape(name)),)
+        )
     value = _cents(name) if is_money else f"CASE WHEN isfinite({name}) THEN {name} END"
     is_infinite = f"isinf({name})" + (f" OR isnan({name})" if is_money else "")
-    return Cast(value, ((is_infinite, literal(NOT_FINITE)), (f"{name} IS NOT NULL AND NOT isnan({name})", _shape(name))))
+    return Cast(
+        value, ((is_infinite, literal(NOT_FINITE)), (f"{name} IS NOT NULL AND NOT isnan({name})", _shape(name)))
+    )
 
 
 def _cents(expression: str) -> str:
@@ -128,11 +132,15 @@ def _read_time(text: str, time_format: str | None) -> tuple[str, str]:
         return f"CASE WHEN {is_sane} THEN make_timestamp({number} * {unit}) END", "NULL::TIMESTAMP"
     if time_format is not None:
         read = f"try_strptime({text}, {literal(time_format)})"
-        return (_from_microseconds(read), "NULL::TIMESTAMP") if "%z" in time_format.lower() else ("NULL::TIMESTAMP", read)
+        return (
+            (_from_microseconds(read), "NULL::TIMESTAMP") if "%z" in time_format.lower() else ("NULL::TIMESTAMP", read)
+        )
     # DuckDB casts a text with an offset to TIMESTAMP by forgetting the offset: the two must be told apart here.
     aware = _from_microseconds(f"TRY_CAST({text} AS TIMESTAMPTZ)")
-    return (f"CASE WHEN regexp_full_match({text}, {_AWARE}) THEN {aware} END",
-            f"CASE WHEN regexp_full_match({text}, {_LOCAL}) THEN TRY_CAST({text} AS TIMESTAMP) END")  # fmt: skip
+    return (
+        f"CASE WHEN regexp_full_match({text}, {_AWARE}) THEN {aware} END",
+        f"CASE WHEN regexp_full_match({text}, {_LOCAL}) THEN TRY_CAST({text} AS TIMESTAMP) END",
+    )
 
 
 def _from_microseconds(instant: str) -> str:

@@ -57,7 +57,8 @@ def sniff(path: Path, *, encoding: str = "utf-8", delimiter: str | None = None) 
 
 def ragged_rows(path: Path, dialect: Dialect) -> tuple[int, tuple[int, ...]]:
     """Returns how many data rows have not the header's number of fields, and the numbers of the first three."""
-    width, count, shown = len(dialect.header), 0, []
+    width, count = len(dialect.header), 0
+    shown: list[int] = []
     with _open(path) as raw, io.TextIOWrapper(raw, _codec(dialect.encoding), newline="") as file:
         for number, record in enumerate(_read(file, dialect.delimiter)):
             if number and len(record) != width:
@@ -104,12 +105,14 @@ def _check_bytes(path: Path, encoding: str) -> None:
         while chunk := file.read(_CHUNK):
             if encoding != "utf-16" and b"\0" in chunk:
                 place = done + chunk.index(b"\0")
-                raise TableError(f"has a NUL byte at byte {place:,}: it is damaged, or text in utf-16 without its mark "
-                                 '(then set encoding = "utf-16")')  # fmt: skip
+                raise TableError(
+                    f"has a NUL byte at byte {place:,}: it is damaged, or text in utf-16 without its mark "
+                    '(then set encoding = "utf-16")'
+                )
             try:
                 decoder.decode(chunk)
             except UnicodeDecodeError:
-                raise TableError(f"is not {encoding}; set its `encoding`, such as \"latin-1\"") from None
+                raise TableError(f'is not {encoding}; set its `encoding`, such as "latin-1"') from None
             done += len(chunk)
 
 

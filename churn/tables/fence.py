@@ -60,9 +60,12 @@ def fenced(query: str, *, source: TableSource, config: Config) -> pa.Table:
     with connect(config) as connection:
         try:
             for name, members in views.items():
-                connection.execute(f"CREATE VIEW {identifier(name)} AS {' UNION ALL BY NAME '.join(map(select_all, members))}")
+                connection.execute(
+                    f"CREATE VIEW {identifier(name)} AS {' UNION ALL BY NAME '.join(map(select_all, members))}"
+                )
             _close_fence(connection, paths)
-            return connection.sql(rewritten).to_arrow_table()
+            rows: pa.Table = connection.sql(rewritten).to_arrow_table()
+            return rows
         except duckdb.Error as error:
             raise TableError(_why_failed(connection, relations, error)) from None
 
@@ -86,7 +89,9 @@ def _parse(query: str) -> _Query:
         if tree["error"]:
             if tree["error_type"] == "parser":
                 raise TableError(f"the query is no SQL: {_first_line(tree['error_message'])}")
-            raise TableError("the query must be one SELECT, and nothing that writes, sets, loads, attaches or pivots on its own")
+            raise TableError(
+                "the query must be one SELECT, and nothing that writes, sets, loads, attaches or pivots on its own"
+            )
         if len(tree["statements"]) != 1:
             raise TableError(f"the query must be exactly one SELECT, not {len(tree['statements'])} statements")
         parsed = _Query()
@@ -135,7 +140,9 @@ def _visit(node: Node, parsed: _Query) -> None:
 
 def _visit_table(node: Node, parsed: _Query) -> None:
     if node["schema_name"] or node["catalog_name"]:
-        parsed.problems.append(f'the query must not read "{node["schema_name"] or node["catalog_name"]}.{node["table_name"]}"')
+        parsed.problems.append(
+            f'the query must not read "{node["schema_name"] or node["catalog_name"]}.{node["table_name"]}"'
+        )
     else:
         parsed.tables.add(node["table_name"])
 
@@ -143,10 +150,13 @@ def _visit_table(node: Node, parsed: _Query) -> None:
 def _unsteady(connection: duckdb.DuckDBPyConnection, functions: set[str]) -> list[str]:
     """The functions whose answer depends on more than their arguments, by DuckDB's own catalogue."""
     rows = connection.execute(
-        "SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability IS NOT NULL AND stability <> 'CONSISTENT'"
+        "SELECT DISTINCT function_name FROM duckdb_functions() WHERE coalesce(stability, 'CONSISTENT') <> 'CONSISTENT'"
     ).fetchall()
     unsteady = {str(name) for (name,) in rows} | _CLOCK_WORDS | {"getenv"}
-    return [f"the query must not call {name}(): its answer depends on when or where it runs" for name in sorted(functions & unsteady)]
+    return [
+        f"the query must not call {name}(): its answer depends on when or where it runs"
+        for name in sorted(functions & unsteady)
+    ]
 
 
 def _views(parsed: _Query, source: TableSource, config: Config) -> tuple[dict[str, list[Relation]], list[str]]:
@@ -188,7 +198,9 @@ def _with_files(query: str, parsed: _Query, config: Config, problems: list[str])
                 continue
             paths.extend(found)
             listed = ", ".join(literal(str(path)) for path in found)
-            edits.append((constant["query_location"], constant["query_location_length"], f"[{listed}]" if is_alone else listed))
+            edits.append(
+                (constant["query_location"], constant["query_location_length"], f"[{listed}]" if is_alone else listed)
+            )
         edits += _text_options(reader, constants)
     for start, length, replacement in sorted(edits, reverse=True):
         text = text[:start] + replacement.encode() + text[start + length :]
@@ -215,8 +227,11 @@ def _text_options(reader: Node, constants: list[tuple[Node, bool]]) -> list[tupl
     """Makes `read_csv` read text under the names of the first line, unless the query says how to read."""
     if reader["function_name"].lower() not in _CSV_READERS or not constants:
         return []
-    given = {argument["expression"].get("left", {}).get("column_names", [""])[0].lower() for argument in reader["arguments"]
-             if argument["expression"].get("type") == "COMPARE_EQUAL"}  # fmt: skip
+    given = {
+        argument["expression"].get("left", {}).get("column_names", [""])[0].lower()
+        for argument in reader["arguments"]
+        if argument["expression"].get("type") == "COMPARE_EQUAL"
+    }
     options = ("" if given & _TYPED else ", all_varchar = true") + ("" if "header" in given else ", header = true")
     first = reader["arguments"][0]["expression"]
     return [(first["query_location"] + first["query_location_length"], 0, options)] if options else []
@@ -232,7 +247,9 @@ def _why_failed(connection: duckdb.DuckDBPyConnection, relations: list[Relation]
             connection.execute(f"SELECT count(COLUMNS(*)) FROM {found.sql}").fetchall()
         except duckdb.Error as own:
             problems.append(broken(found, own))
-    return problems or [f"the query failed on its data ({type(error).__name__}); try it on a few rows, and use TRY_CAST"]
+    return problems or [
+        f"the query failed on its data ({type(error).__name__}); try it on a few rows, and use TRY_CAST"
+    ]
 
 
 def _first_line(message: str) -> str:

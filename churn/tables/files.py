@@ -87,10 +87,13 @@ def broken(found: Relation, error: duckdb.Error) -> str:
     width = len(found.dialect.header)
     if count:
         fields = "field" if width == 1 else "fields"
-        return (f"{found.name} has {plural(count, 'row')} without the {width} {fields} of its header "
-                f"(rows {', '.join(map(str, rows))}{', ...' if count > len(rows) else ''}); "
-                "quote values that contain the delimiter, or write the file again")  # fmt: skip
-    return f"{found.name} breaks the rules of CSV (a quote left open or inside a value, or mixed line ends); write it again"
+        return (
+            f"{found.name} has {plural(count, 'row')} without the {width} {fields} of its header "
+            f"(rows {', '.join(map(str, rows))}{', ...' if count > len(rows) else ''}); "
+            "quote values that contain the delimiter, or write the file again"
+        )
+    why = "a quote left open or inside a value, or mixed line ends"
+    return f"{found.name} breaks the rules of CSV ({why}); write the file again"
 
 
 def _csv(path: Path, source: TableSource) -> Relation:
@@ -101,8 +104,11 @@ def _csv(path: Path, source: TableSource) -> Relation:
     # Columns are numbered, not named: what stands in a header never becomes SQL.
     names = [f"c{position}" for position in range(len(dialect.header))]
     columns = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
-    sql = (f"read_csv({literal(_plain_path(path))}, auto_detect=false, header=true, columns={{{columns}}}, delim={literal(dialect.delimiter)}, "
-           f"quote='\"', escape='\"', strict_mode=true, encoding={literal(dialect.encoding)})")  # fmt: skip
+    sql = (
+        f"read_csv({literal(_plain_path(path))}, auto_detect=false, header=true, columns={{{columns}}}, "
+        f"delim={literal(dialect.delimiter)}, quote='\"', escape='\"', strict_mode=true, "
+        f"encoding={literal(dialect.encoding)})"
+    )
     types = dict.fromkeys(dialect.header, "VARCHAR")
     return Relation(path.name, sql, dict(zip(dialect.header, names, strict=True)), types, path, dialect)
 

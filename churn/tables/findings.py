@@ -10,12 +10,31 @@ import numpy.typing as npt
 
 Severity = Literal["error", "warning", "info"]
 Code = Literal[
-    "ambiguous_times", "attribute_left_out", "constant_column", "customers_without_events", "duplicate_customers",
-    "duplicate_rows", "empty_column", "gap_in_time", "known_before_time", "late_rows_unseen", "missing_amount",
-    "missing_id", "missing_time", "negative_amounts", "nonexistent_times", "not_finite", "several_rows_per_order",
-    "stale_table", "table_summary", "time_out_of_range", "unknown_customers", "unknown_kind", "unreadable_values",
+    "ambiguous_times",
+    "attribute_left_out",
+    "constant_column",
+    "customers_without_events",
+    "duplicate_customers",
+    "duplicate_rows",
+    "empty_column",
+    "gap_in_time",
+    "known_before_time",
+    "late_rows_unseen",
+    "missing_amount",
+    "missing_id",
+    "missing_time",
+    "negative_amounts",
+    "nonexistent_times",
+    "not_finite",
+    "several_rows_per_order",
+    "stale_table",
+    "table_summary",
+    "time_out_of_range",
+    "unknown_customers",
+    "unknown_kind",
+    "unreadable_values",
     "wrong_delimiter",
-]  # fmt: skip
+]
 """Each code is explained in `docs/findings.md`."""
 
 SHOWN_ROWS = 3

@@ -58,7 +58,13 @@ class _Sieve:
 
 
 def tidy(
-    raw: pa.Table, *, table: str, columns: Sequence[Column], zone: str, duplicates: str, connection: duckdb.DuckDBPyConnection
+    raw: pa.Table,
+    *,
+    table: str,
+    columns: Sequence[Column],
+    zone: str,
+    duplicates: str,
+    connection: duckdb.DuckDBPyConnection,
 ) -> tuple[pa.Table, list[Issue]]:
     """Returns the table of the contract made from cast source rows, and what was found on the way.
 
@@ -81,7 +87,9 @@ def tidy(
     values: dict[str, pa.ChunkedArray] = {}
     for column in columns:
         _note_problems(sieve, raw, column)
-        values[column.name] = _instants(sieve, raw, column, zone) if column.kind in ("time", "clock") else raw[column.name]
+        values[column.name] = (
+            _instants(sieve, raw, column, zone) if column.kind in ("time", "clock") else raw[column.name]
+        )
     if sieve.problems:
         raise TableError(sieve.problems)
     _drop_unusable(sieve, values)
@@ -107,9 +115,13 @@ def _note_problems(sieve: _Sieve, raw: pa.Table, column: Column) -> None:
     is_unread = ~np.asarray(problem.is_null().to_numpy(), bool) & ~is_infinite
     unread = int(is_unread.sum())
     if column.kind != "money":
-        sieve.note("warning", "not_finite", is_infinite, column=column.name, message="{rows} infinite; read as missing.")
+        sieve.note(
+            "warning", "not_finite", is_infinite, column=column.name, message="{rows} infinite; read as missing."
+        )
     elif sieve.table != "transactions" or column.name != "amount":
-        sieve.note("warning", "not_finite", is_infinite, column=column.name, message="{rows} NaN or infinite; read as missing.")
+        sieve.note(
+            "warning", "not_finite", is_infinite, column=column.name, message="{rows} NaN or infinite; read as missing."
+        )
     if not unread:
         return
     shape = str(problem.filter(pa.array(is_unread))[0])
@@ -118,11 +130,18 @@ def _note_problems(sieve: _Sieve, raw: pa.Table, column: Column) -> None:
     if unread > MOST_UNREADABLE * sieve.rows:
         shown = ", ".join(map(str, rows)) + (", ..." if unread > len(rows) else "")
         verb = "holds" if unread == 1 else "hold"
-        sieve.problems.append(f'column "{column.name}": {plural(unread, "row")} of {sieve.rows:,} {verb} no readable {kind} '
-                              f"(rows {shown}; written like {shape}); {_remedy(column, shape, sieve.table)}")  # fmt: skip
+        sieve.problems.append(
+            f'column "{column.name}": {plural(unread, "row")} of {sieve.rows:,} {verb} no readable {kind} '
+            f"(rows {shown}; written like {shape}); {_remedy(column, shape, sieve.table)}"
+        )
         return
-    sieve.note("warning", "unreadable_values", is_unread, column=column.name,
-               message=f"{{rows}} with no readable {kind} (written like {shape}); read as missing.")  # fmt: skip
+    sieve.note(
+        "warning",
+        "unreadable_values",
+        is_unread,
+        column=column.name,
+        message=f"{{rows}} with no readable {kind} (written like {shape}); read as missing.",
+    )
 
 
 def _remedy(column: Column, shape: str, table: str) -> str:
@@ -147,10 +166,22 @@ def _instants(sieve: _Sieve, raw: pa.Table, column: Column, zone: str) -> pa.Chu
     local, is_ambiguous, is_skipped = to_utc(raw[column.name + LOCAL], zone=zone)
     times = pc.coalesce(raw[column.name].cast(local.type), local)
     fix = "Write times with their offset, such as 2025-10-26T02:30:00+02:00."
-    sieve.note("info", "ambiguous_times", is_ambiguous, column=column.name, fix=fix,
-               message=f"{{rows}} in the hour that happens twice when clocks go back in {zone}; the later hour is taken.")  # fmt: skip
-    sieve.note("warning", "nonexistent_times", is_skipped, column=column.name, fix=fix,
-               message=f"{{rows}} in the hour that clocks skip in {zone}; moved to the moment of the change.")  # fmt: skip
+    sieve.note(
+        "info",
+        "ambiguous_times",
+        is_ambiguous,
+        column=column.name,
+        fix=fix,
+        message=f"{{rows}} in the hour that happens twice when clocks go back in {zone}; the later hour is taken.",
+    )
+    sieve.note(
+        "warning",
+        "nonexistent_times",
+        is_skipped,
+        column=column.name,
+        fix=fix,
+        message=f"{{rows}} in the hour that clocks skip in {zone}; moved to the moment of the change.",
+    )
     is_outside = is_out_of_range(times)
     if not is_outside.any():
         return times
@@ -158,11 +189,19 @@ def _instants(sieve: _Sieve, raw: pa.Table, column: Column, zone: str) -> pa.Chu
     share = float(is_outside.mean())
     if is_event_time and share > MOST_UNREADABLE:
         rows = ", ".join(map(str, first_rows(np.flatnonzero(is_outside) + 1)))
-        sieve.problems.append(f'column "{column.name}": {plural(int(is_outside.sum()), "row")} of {sieve.rows:,} lie before 1990 '
-                              f"or after 2099 (rows {rows}, ...); check tables.{sieve.table}.time_format")  # fmt: skip
+        sieve.problems.append(
+            f'column "{column.name}": {plural(int(is_outside.sum()), "row")} of {sieve.rows:,} lie before 1990 '
+            f"or after 2099 (rows {rows}, ...); check tables.{sieve.table}.time_format"
+        )
         return times
     outcome = "dropped" if is_event_time else "read as missing"
-    sieve.note("warning", "time_out_of_range", is_outside, column=column.name, message=f"{{rows}} before 1990 or after 2099; {outcome}.")
+    sieve.note(
+        "warning",
+        "time_out_of_range",
+        is_outside,
+        column=column.name,
+        message=f"{{rows}} before 1990 or after 2099; {outcome}.",
+    )
     if is_event_time:
         sieve.is_kept &= ~is_outside
     return pc.if_else(pa.array(is_outside), pa.scalar(None, times.type), times)
@@ -170,12 +209,26 @@ def _instants(sieve: _Sieve, raw: pa.Table, column: Column, zone: str) -> pa.Chu
 
 def _drop_unusable(sieve: _Sieve, values: dict[str, pa.ChunkedArray]) -> None:
     time_column = CONTRACT[sieve.table].time_column
-    sieve.drop("missing_id", _is_null(values["customer_id"]), column="customer_id", message="{rows} without a customer id; dropped.")
+    sieve.drop(
+        "missing_id",
+        _is_null(values["customer_id"]),
+        column="customer_id",
+        message="{rows} without a customer id; dropped.",
+    )
     if time_column is not None:
-        sieve.drop("missing_time", _is_null(values[time_column]), column=time_column, message="{rows} without a readable time; dropped.")
+        sieve.drop(
+            "missing_time",
+            _is_null(values[time_column]),
+            column=time_column,
+            message="{rows} without a readable time; dropped.",
+        )
     if sieve.table == "transactions":
-        sieve.drop("missing_amount", _is_null(values["amount"]), column="amount",
-                   message="{rows} without a finite amount (missing, unreadable, NaN or infinite); dropped.")  # fmt: skip
+        sieve.drop(
+            "missing_amount",
+            _is_null(values["amount"]),
+            column="amount",
+            message="{rows} without a finite amount (missing, unreadable, NaN or infinite); dropped.",
+        )
 
 
 def _known(sieve: _Sieve, values: dict[str, pa.ChunkedArray]) -> pa.ChunkedArray:
@@ -185,9 +238,14 @@ def _known(sieve: _Sieve, values: dict[str, pa.ChunkedArray]) -> pa.ChunkedArray
         return time
     known = values["available_at"]
     is_early = _mask(pc.less(known, time))
-    sieve.note("warning", "known_before_time", is_early & sieve.is_kept, column="available_at",
-               message="{rows} known before they happened; taken as known when they happened.",
-               fix="Check that both columns mean what their names say, and their time zones.")  # fmt: skip
+    sieve.note(
+        "warning",
+        "known_before_time",
+        is_early & sieve.is_kept,
+        column="available_at",
+        message="{rows} known before they happened; taken as known when they happened.",
+        fix="Check that both columns mean what their names say, and their time zones.",
+    )
     return pc.max_element_wise(time, known)
 
 
@@ -214,7 +272,9 @@ def _without_duplicates(sieve: _Sieve, ordered: pa.Table, duplicates: str) -> pa
     outcome = "dropped" if duplicates == "drop" else "kept, as the configuration asks"
     fix = "" if duplicates == "keep" else f'If they are real, set tables.{sieve.table}.duplicates = "keep".'
     message = f"{plural(len(rows), 'row')} equal to another in every column of the source; {outcome}."
-    sieve.issues.append(Issue("warning", "duplicate_rows", sieve.table, message, None, len(rows), first_rows(rows), fix))
+    sieve.issues.append(
+        Issue("warning", "duplicate_rows", sieve.table, message, None, len(rows), first_rows(rows), fix)
+    )
     return ordered if duplicates == "keep" else ordered.filter(pa.array(~is_repeated))
 
 

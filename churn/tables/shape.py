@@ -30,7 +30,7 @@ Days = npt.NDArray[np.datetime64]
 
 
 def shape_issues(tables: Mapping[str, pa.Table], config: Config) -> list[Issue]:
-    """Returns what is noticeable about tables as `read_tables` returns them, table by table in the order of the contract.
+    """Returns what is noticeable about tables as `read_tables` returns them, table by table.
 
     Nothing is changed or left out. Counts are rows unless the message says otherwise; times are UTC.
     """
@@ -77,8 +77,15 @@ def _columns(name: str, table: pa.Table) -> Iterator[Issue]:
             continue
         values = table[column]
         if values.null_count == len(values):
-            yield Issue("warning", "empty_column", name, "has no value in any row.", column, len(values),
-                        fix="Check the export, or leave the column out.")  # fmt: skip
+            yield Issue(
+                "warning",
+                "empty_column",
+                name,
+                "has no value in any row.",
+                column,
+                len(values),
+                fix="Check the export, or leave the column out.",
+            )
         elif values.null_count == 0 and pc.count_distinct(values).as_py() == 1:
             yield Issue("info", "constant_column", name, "has the same value in every row.", column, len(values))
 
@@ -91,15 +98,30 @@ def _unknown_words(name: str, table: pa.Table) -> Iterator[Issue]:
         is_unknown = pc.invert(pc.is_in(values, pa.array(known)))
         count = pc.sum(is_unknown).as_py() or 0
         if count:
-            first = values.filter(is_unknown).unique().sort()[0].as_py()
-            yield Issue("warning", "unknown_kind", name, f"{plural(count, 'row')} with a word that means nothing here.", column, count,
-                        fix=f"Known are {', '.join(known)}{did_you_mean(first.lower(), known).replace('did you mean', 'is one meant as')}.")  # fmt: skip
+            # The closest known word is shown, never the cell's own.
+            close = did_you_mean(values.filter(is_unknown).unique().sort()[0].as_py().lower(), known)
+            yield Issue(
+                "warning",
+                "unknown_kind",
+                name,
+                f"{plural(count, 'row')} with a word that means nothing here.",
+                column,
+                count,
+                fix=f"Known are {', '.join(known)}{close or '.'}",
+            )
 
 
 def _late_rows(name: str, table: pa.Table) -> Iterator[Issue]:
     if table["available_at"].equals(table[CONTRACT[name].time_column or "time"]):
-        yield Issue("info", "late_rows_unseen", name, "cannot see late rows: every row counts as known when it happened.", "available_at",
-                    table.num_rows, fix="If rows are loaded or corrected later, give the column that says when.")  # fmt: skip
+        yield Issue(
+            "info",
+            "late_rows_unseen",
+            name,
+            "cannot see late rows: every row counts as known when it happened.",
+            "available_at",
+            table.num_rows,
+            fix="If rows are loaded or corrected later, give the column that says when.",
+        )
 
 
 def _gaps(name: str, days: Days) -> Iterator[Issue]:
@@ -111,9 +133,15 @@ def _gaps(name: str, days: Days) -> Iterator[Issue]:
     usual = float(np.median(widths))
     if widths[longest] > max(_GAP_FACTOR * usual, _LEAST_GAP_DAYS):
         count = int((widths > max(_GAP_FACTOR * usual, _LEAST_GAP_DAYS)).sum())
-        yield Issue("warning", "gap_in_time", name, f"has no row between {days[longest]} and {days[longest + 1]} "
-                    f"({widths[longest]:.0f} days; usual are {usual:.0f}); such gaps: {count}.", count=count,
-                    fix="If rows are missing there, add them: a hole in the data looks like customers leaving.")  # fmt: skip
+        yield Issue(
+            "warning",
+            "gap_in_time",
+            name,
+            f"has no row between {days[longest]} and {days[longest + 1]} "
+            f"({widths[longest]:.0f} days; usual are {usual:.0f}); such gaps: {count}.",
+            count=count,
+            fix="If rows are missing there, add them: a hole in the data looks like customers leaving.",
+        )
 
 
 def _stale(name: str, days: Mapping[str, Days]) -> Iterator[Issue]:
@@ -125,8 +153,14 @@ def _stale(name: str, days: Mapping[str, Days]) -> Iterator[Issue]:
     behind = int((newest - own[-1]) / _DAY)
     usual = float(np.median(np.diff(own) / _DAY)) if len(own) > 1 else 0.0
     if behind > max(_STALE_DAYS, _GAP_FACTOR * usual):
-        yield Issue("warning", "stale_table", name, f"ends on {own[-1]}, {behind} days before the newest row of all tables ({newest}).",
-                    count=behind, fix="Load the newest export of this table.")  # fmt: skip
+        yield Issue(
+            "warning",
+            "stale_table",
+            name,
+            f"ends on {own[-1]}, {behind} days before the newest row of all tables ({newest}).",
+            count=behind,
+            fix="Load the newest export of this table.",
+        )
 
 
 def _unknown_customers(name: str, tables: Mapping[str, pa.Table]) -> Iterator[Issue]:
@@ -135,15 +169,25 @@ def _unknown_customers(name: str, tables: Mapping[str, pa.Table]) -> Iterator[Is
         known, place = tables["customers"]["customer_id"], "`customers`"
     elif name not in ("transactions", "visits"):
         present = [tables[source]["customer_id"] for source in ("transactions", "visits") if source in tables]
-        known, place = pa.chunked_array([chunk for column in present for chunk in column.chunks], pa.string()), "`transactions` or `visits`"
+        known, place = (
+            pa.chunked_array([chunk for column in present for chunk in column.chunks], pa.string()),
+            "`transactions` or `visits`",
+        )
     else:
         return
     ids = tables[name]["customer_id"]
     unknown = ids.filter(pc.invert(pc.is_in(ids, pc.unique(known))))
     if len(unknown):
         customers = pc.count_distinct(unknown).as_py()
-        yield Issue("warning", "unknown_customers", name, f"{plural(len(unknown), 'row')} of {plural(customers, 'customer')} not in {place}.",
-                    "customer_id", len(unknown), fix="Check that both sides write their ids alike (leading zeros, spaces, prefixes).")  # fmt: skip
+        yield Issue(
+            "warning",
+            "unknown_customers",
+            name,
+            f"{plural(len(unknown), 'row')} of {plural(customers, 'customer')} not in {place}.",
+            "customer_id",
+            len(unknown),
+            fix="Check that both sides write their ids alike (leading zeros, spaces, prefixes).",
+        )
 
 
 def _amounts(tables: Mapping[str, pa.Table]) -> Iterator[Issue]:
@@ -156,12 +200,28 @@ def _amounts(tables: Mapping[str, pa.Table]) -> Iterator[Issue]:
         if not count:
             continue
         if name == "subscriptions":
-            yield Issue("warning", "negative_amounts", name, f"{plural(count, 'row')} with a negative amount.", "amount", count)
+            yield Issue(
+                "warning", "negative_amounts", name, f"{plural(count, 'row')} with a negative amount.", "amount", count
+            )
         elif "is_return" not in table.column_names:
-            yield Issue("info", "negative_amounts", name, f"{plural(count, 'row')} with a negative amount, taken as returns.", "amount", count)
-        elif unmarked := pc.sum(pc.and_(is_negative, pc.invert(pc.fill_null(table["is_return"], False)))).as_py():
-            yield Issue("warning", "negative_amounts", name, f"{plural(unmarked, 'row')} with a negative amount and not marked as a return; "
-                        "taken as returns.", "amount", unmarked, fix="Set is_return in these rows, or mend their amounts.")  # fmt: skip
+            yield Issue(
+                "info",
+                "negative_amounts",
+                name,
+                f"{plural(count, 'row')} with a negative amount, taken as returns.",
+                "amount",
+                count,
+            )
+        elif unmarked := int(pc.sum(pc.and_(is_negative, pc.invert(pc.fill_null(table["is_return"], False)))).as_py()):
+            yield Issue(
+                "warning",
+                "negative_amounts",
+                name,
+                f"{plural(unmarked, 'row')} with a negative amount and not marked as a return; taken as returns.",
+                "amount",
+                unmarked,
+                fix="Set is_return in these rows, or mend their amounts.",
+            )
 
 
 def _orders(transactions: pa.Table) -> Iterator[Issue]:
@@ -171,9 +231,15 @@ def _orders(transactions: pa.Table) -> Iterator[Issue]:
     times = lines.group_by(["customer_id", "order_id"]).aggregate([("time", "min"), ("time", "max")])
     count = pc.sum(pc.not_equal(times["time_min"], times["time_max"])).as_py() or 0
     if count:
-        yield Issue("info", "several_rows_per_order", "transactions", f"{plural(count, 'order')} whose rows carry several times; "
-                    "each time counts as an order of its own.", "order_id", count,
-                    fix="If one order is meant, give all of its rows the same time.")  # fmt: skip
+        yield Issue(
+            "info",
+            "several_rows_per_order",
+            "transactions",
+            f"{plural(count, 'order')} whose rows carry several times; each time counts as an order of its own.",
+            "order_id",
+            count,
+            fix="If one order is meant, give all of its rows the same time.",
+        )
 
 
 def _customers(tables: Mapping[str, pa.Table], config: Config) -> Iterator[Issue]:
@@ -182,12 +248,25 @@ def _customers(tables: Mapping[str, pa.Table], config: Config) -> Iterator[Issue
     ids = tables["customers"]["customer_id"]
     repeated = len(ids) - pc.count_distinct(ids).as_py()
     if repeated:
-        yield Issue("warning", "duplicate_customers", "customers", f"{plural(repeated, 'row')} of a customer who has one already; "
-                    "the first in sorted order counts.", "customer_id", repeated, fix="Give one row per customer.")  # fmt: skip
+        yield Issue(
+            "warning",
+            "duplicate_customers",
+            "customers",
+            f"{plural(repeated, 'row')} of a customer who has one already; the first in sorted order counts.",
+            "customer_id",
+            repeated,
+            fix="Give one row per customer.",
+        )
     seen = [chunk for name, table in tables.items() if name != "customers" for chunk in table["customer_id"].chunks]
     is_seen = pc.is_in(pc.unique(ids), pc.unique(pa.chunked_array(seen, pa.string())))
     silent = len(is_seen) - (pc.sum(is_seen).as_py() or 0)
     if silent:
         tables_read = ", ".join(name for name in config.tables if name != "customers")
-        yield Issue("info", "customers_without_events", "customers", f"{plural(silent, 'customer')} without a row in {tables_read}; "
-                    "they are listed as not scored.", "customer_id", silent)  # fmt: skip
+        yield Issue(
+            "info",
+            "customers_without_events",
+            "customers",
+            f"{plural(silent, 'customer')} without a row in {tables_read}; they are listed as not scored.",
+            "customer_id",
+            silent,
+        )

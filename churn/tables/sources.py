@@ -10,8 +10,8 @@ import pyarrow as pa
 from churn.config import TABLE_NAMES, Config, TableSource
 from churn.errors import TableError, did_you_mean
 from churn.tables.casts import EPOCHS, Reading, cast
-from churn.tables.contract import CONTRACT, Column
 from churn.tables.connection import connect
+from churn.tables.contract import CONTRACT, Column
 from churn.tables.fence import fenced
 from churn.tables.files import Relation, broken, files_of, relation
 from churn.tables.findings import Issue
@@ -63,9 +63,13 @@ def _read_table(name: str, config: Config) -> tuple[pa.Table, list[Issue]]:
         columns, origin = _plan(name, config, relations[0])
         raw = _select(connection, relations, columns, origin, name, source)
         table, issues = tidy(
-            raw, table=name, columns=columns, zone=source.timezone or config.timezone, duplicates=source.duplicates,
+            raw,
+            table=name,
+            columns=columns,
+            zone=source.timezone or config.timezone,
+            duplicates=source.duplicates,
             connection=connection,
-        )  # fmt: skip
+        )
     return table, [*_dialect_issues(name, source, relations), *_left_out(name, source, relations[0], origin), *issues]
 
 
@@ -84,7 +88,9 @@ def _relations(config: Config, source: TableSource) -> list[Relation]:
         lacking = sorted(set(first.columns) ^ set(other.columns))
         if lacking:
             names = ", ".join(f'"{column}"' for column in lacking[:5])
-            problems.append(f"{other.name} and {first.name} differ in the columns {names}; give all files the same header")
+            problems.append(
+                f"{other.name} and {first.name} differ in the columns {names}; give all files the same header"
+            )
     if problems:
         raise TableError(problems)
     return relations
@@ -105,9 +111,10 @@ def _plan(name: str, config: Config, found: Relation) -> tuple[list[Column], dic
     known = [column.name for column in wanted]
     origin: dict[str, str] = {}
     problems = [
-        f'tables.{name}.{key} is no column of {name}{did_you_mean(key, known)}{_line(config, name, key)}'
-        for key in source.columns if key not in known
-    ]  # fmt: skip
+        f"tables.{name}.{key} is no column of {name}{did_you_mean(key, known)}{_line(config, name, key)}"
+        for key in source.columns
+        if key not in known
+    ]
     for column in wanted:
         given = source.columns.get(column.name, _default_origin(column.name, source))
         if given in found.columns:
@@ -139,7 +146,9 @@ def _default_origin(column: str, source: TableSource) -> str:
 
 def _absent(name: str, column: str, given: str, config: Config, found: Relation) -> str:
     hint = did_you_mean(given, list(found.columns))
-    return f'column "{given}" is not in {found.name}{hint or "."} Set tables.{name}.{column}{_line(config, name, column)}.'
+    return (
+        f'column "{given}" is not in {found.name}{hint or "."} Set tables.{name}.{column}{_line(config, name, column)}.'
+    )
 
 
 def _line(config: Config, *keys: str) -> str:
@@ -148,15 +157,20 @@ def _line(config: Config, *keys: str) -> str:
 
 
 def _select(
-    connection: duckdb.DuckDBPyConnection, relations: Sequence[Relation], columns: Sequence[Column],
-    origin: dict[str, str], name: str, source: TableSource,
-) -> pa.Table:  # fmt: skip
+    connection: duckdb.DuckDBPyConnection,
+    relations: Sequence[Relation],
+    columns: Sequence[Column],
+    origin: dict[str, str],
+    name: str,
+    source: TableSource,
+) -> pa.Table:
     """Every relation cast by the contract, one below the other, in the order of its rows."""
     reading = Reading(source.decimal, source.time_format)
     _check_format(connection, name, reading)
     try:
         selects = [_select_one(found, columns, origin, reading) for found in relations]
-        return connection.sql(" UNION ALL ".join(selects)).to_arrow_table()
+        rows: pa.Table = connection.sql(" UNION ALL ".join(selects)).to_arrow_table()
+        return rows
     except duckdb.OutOfMemoryException:
         raise TableError("does not fit into engine.memory_limit; raise it in churn.toml") from None
     except duckdb.Error as error:
@@ -183,8 +197,10 @@ def _select_one(found: Relation, columns: Sequence[Column], origin: dict[str, st
             outer.append(f"CASE WHEN {is_read} THEN NULL {asked} END AS {identifier(column.name + PROBLEM)}")
     # The whole source row, read or not, in an order of columns that two exports of one table share.
     whole = ", ".join(identifier(found.columns[given]) for given in sorted(found.columns))
-    return (f"SELECT {', '.join(outer)}, hash({whole}) AS {identifier(HASH)} "
-            f"FROM (SELECT *, {', '.join(inner)} FROM {found.sql})")  # fmt: skip
+    return (
+        f"SELECT {', '.join(outer)}, hash({whole}) AS {identifier(HASH)} "
+        f"FROM (SELECT *, {', '.join(inner)} FROM {found.sql})"
+    )
 
 
 def _check_format(connection: duckdb.DuckDBPyConnection, name: str, reading: Reading) -> None:
@@ -193,8 +209,10 @@ def _check_format(connection: duckdb.DuckDBPyConnection, name: str, reading: Rea
     try:
         connection.execute(f"SELECT try_strptime('', {literal(reading.time_format)})")
     except duckdb.Error:
-        raise TableError(f'tables.{name}.time_format = "{reading.time_format}" is no time format; use one such as '
-                         f'"%Y-%m-%d %H:%M:%S", or one of {", ".join(EPOCHS)}') from None  # fmt: skip
+        raise TableError(
+            f'tables.{name}.time_format = "{reading.time_format}" is no time format; use one such as '
+            f'"%Y-%m-%d %H:%M:%S", or one of {", ".join(EPOCHS)}'
+        ) from None
 
 
 def _why_broken(connection: duckdb.DuckDBPyConnection, relations: Sequence[Relation], error: duckdb.Error) -> list[str]:
@@ -212,7 +230,9 @@ def _dialect_issues(name: str, source: TableSource, relations: Sequence[Relation
     issues: list[Issue] = []
     for found in relations:
         if found.dialect is not None and source.delimiter not in (None, found.dialect.delimiter):
-            message = f"{found.name} is split at {found.dialect.delimiter!r}, not at {source.delimiter!r} as configured."
+            message = (
+                f"{found.name} is split at {found.dialect.delimiter!r}, not at {source.delimiter!r} as configured."
+            )
             issues.append(Issue("warning", "wrong_delimiter", name, message, fix=f"Set tables.{name}.delimiter."))
     return issues
 
@@ -222,8 +242,14 @@ def _left_out(name: str, source: TableSource, found: Relation, origin: dict[str,
         return []
     spare = [column for column in found.columns if column and column not in {*origin.values(), *source.sensitive}]
     return [
-        Issue("info", "attribute_left_out", name, "in the source, but neither an attribute nor sensitive; left out.", column,
-              fix=f'To use it, add it to tables.customers.attributes: {column} = "static", or the name of the column that '
-                  "says since when its value holds.")
+        Issue(
+            "info",
+            "attribute_left_out",
+            name,
+            "in the source, but neither an attribute nor sensitive; left out.",
+            column,
+            fix=f'To use it, add it to tables.customers.attributes: "{column}" = "static", or the name of the column '
+            "that says since when its value holds.",
+        )
         for column in spare
-    ]  # fmt: skip
+    ]
