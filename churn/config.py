@@ -18,6 +18,7 @@ TABLE_NAMES = (
     "transactions", "visits", "contacts", "incidents", "feedback", "invitations", "customers", "subscriptions", "treatments",
 )  # fmt: skip
 RHYTHM_POPULATION = "rhythm"
+CONTRACT_POPULATION = "contract"
 _POPULATION = re.compile(r"active:(?P<days>[1-9]\d*)(:(?P<orders>[1-9]\d*))?")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
@@ -133,8 +134,9 @@ class Config(_Section):
     @field_validator("population")
     @classmethod
     def _known_population(cls, population: str) -> str:
-        if population != RHYTHM_POPULATION and not _POPULATION.fullmatch(population):
-            raise ValueError(f'must be "{RHYTHM_POPULATION}" or "active:<days>[:<min_orders>]", such as "active:180"')
+        named = (RHYTHM_POPULATION, CONTRACT_POPULATION)
+        if population not in named and not _POPULATION.fullmatch(population):
+            raise ValueError('must be "rhythm", "contract" or "active:<days>[:<min_orders>]", such as "active:180"')
         return population
 
     @field_validator("tables")

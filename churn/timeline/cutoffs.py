@@ -95,16 +95,18 @@ def proposed_tests(*, data_ends: int, gap_days: int, horizon_days: int, grace_da
     return tuple(Cutoff(last - step * back, gap_days, horizon_days) for back in reversed(range(count)))
 
 
-def training_cutoffs(test: Cutoff, *, data_starts: int, every_days: int, grace_days: int = 0, warm_up_days: int = 0) -> tuple[Cutoff, ...]:
-    """Returns the cutoffs to train on for a test at `test.at`, in time order: purged, so that every outcome is complete.
+def training_cutoffs(
+    first_test: Cutoff, *, starts: int, settled: int, every_days: int, grace_days: int = 0
+) -> tuple[Cutoff, ...]:
+    """Returns all cutoffs to learn from, `every_days` apart, in time order: which of them a test may use, `purged` says.
 
-    The latest closes by `test.at`, the others lie `every_days` apart before it, the first at least `warm_up_days` after
-    the start of the data.
+    One of them closes exactly at the first test; the first lies at or after `starts`, the last closes by `settled`.
     """
-    span = test.gap_days + test.horizon_days + grace_days
-    latest = test.moved(-span)
-    count = (latest.at - data_starts - warm_up_days * DAY) // (every_days * DAY) + 1
-    return tuple(latest.moved(-every_days * back) for back in reversed(range(max(0, count))))
+    anchor = first_test.moved(-(first_test.gap_days + first_test.horizon_days + grace_days))
+    step = every_days * DAY
+    before = max(0, (anchor.at - starts) // step)
+    after = max(0, (settled - closing_of(anchor, grace_days=grace_days)) // step)
+    return tuple(anchor.moved(every_days * number) for number in range(-before, after + 1))
 
 
 def purged(train: Sequence[Cutoff], test: Cutoff, *, grace_days: int = 0) -> tuple[Cutoff, ...]:

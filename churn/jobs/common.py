@@ -1,0 +1,38 @@
+"""What several commands need: the signals of rows, the attributes that may be signals, the threads to use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import pandas as pd
+
+from churn.config import Config
+from churn.models.known import Known
+from churn.models.matrix import matrix_of
+from churn.models.target import Target
+from churn.signals.local import compute_signals
+from churn.signals.recipes import Recipe
+from churn.signals.streams import streams
+from churn.timeline.rhythm import Prior
+
+
+def signals_of(known: Known, frame: pd.DataFrame, recipes: Sequence[Recipe], *, target: Target, prior: Prior) -> pd.DataFrame:
+    """Returns the signals of the frame's rows (columns customer and at), float32, in the order of the recipes."""
+    of_bucket = streams(known.tables, customers=known.customers, timezone=target.timezone, activity=target.activity)
+    signals = compute_signals(
+        of_bucket, recipes, customer=frame["customer"].to_numpy(), at=frame["at"].to_numpy(), prior=prior,
+        horizon_days=target.horizon_days, gap_days=target.gap_days, covers_from=known.covers_from,
+    )  # fmt: skip
+    return matrix_of(signals, recipes).set_index(frame.index)
+
+
+def attributes_of(config: Config) -> list[str]:
+    """Returns the attributes of customers that may be signals: those listed and not sensitive."""
+    source = config.tables.get("customers")
+    return [name for name in source.attributes if name not in source.sensitive] if source else []
+
+
+def threads_of(config: Config) -> int:
+    """Returns the threads to use: the configured ones, else all of the machine's."""
+    return config.engine.threads or os.cpu_count() or 1

@@ -1,0 +1,77 @@
+"""The schedule of a training: which horizon, which test cutoffs, which cutoffs to learn from."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from churn.config import Config
+from churn.errors import NotEnoughDataError
+from churn.models.known import Known
+from churn.models.target import Target, target_of
+from churn.tables.history import DAY
+from churn.timeline.cutoffs import Cutoff, checked_tests, microseconds, moment_of, proposed_tests, training_cutoffs
+from churn.timeline.horizon import propose_horizon
+
+WINDOWS_PER_HORIZON = 6
+"""Training cutoffs lie a sixth of a horizon apart unless the configuration says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When to test and when to learn.
+
+    Attributes:
+        target: what is predicted, with its horizon.
+        tests: the test cutoffs, in time order.
+        cutoffs: the cutoffs to learn from, in time order.
+        every_days: days between them.
+        horizon: how the horizon was found, for the record: proposed or set, and the candidates.
+    """
+
+    target: Target
+    tests: tuple[Cutoff, ...]
+    cutoffs: tuple[Cutoff, ...]
+    every_days: int
+    horizon: dict[str, Any]
+
+
+def schedule_of(config: Config, known: Known) -> Schedule:
+    """Returns the schedule that the configuration and the data allow.
+
+    Raises:
+        CutoffError: a configured test cutoff has no complete outcome window.
+        NotEnoughDataError: no room for training before the first test cutoff.
+    """
+    proposed, candidates, is_good = propose_horizon(
+        known.active, starts=known.starts, settled=known.settled, gap_days=config.gap_days
+    )
+    target = target_of(config, horizon_days=proposed)
+    grace = target.grace_days
+    if config.test_cutoffs:
+        given = [target.cutoff(microseconds(moment, config.timezone)) for moment in config.test_cutoffs]
+        tests = checked_tests(given, data_ends=known.settled, grace_days=grace)
+    else:
+        tests = proposed_tests(data_ends=known.settled, gap_days=target.gap_days, horizon_days=target.horizon_days, grace_days=grace)
+    every = config.train_every_days or max(1, round(target.horizon_days / WINDOWS_PER_HORIZON))
+    starts = known.starts + _warm_up(config, target) * DAY
+    cutoffs = training_cutoffs(tests[0], starts=starts, settled=known.settled, every_days=every, grace_days=grace)
+    _check_room(cutoffs, tests[0], starts, target)
+    horizon = {"proposed": config.horizon_days is None, "is_good": is_good, "days": target.horizon_days,
+               "candidates": [{**asdict(candidate), "is_good": candidate.is_good} for candidate in candidates]}  # fmt: skip
+    return Schedule(target, tests, cutoffs, every, horizon)
+
+
+def _warm_up(config: Config, target: Target) -> int:
+    """Days of history before the first training cutoff: enough to know who is active and how often she comes."""
+    return config.active_within[0] if config.active_within else max(30, target.horizon_days // 2)
+
+
+def _check_room(cutoffs: tuple[Cutoff, ...], first_test: Cutoff, starts: int, target: Target) -> None:
+    first = min(cutoffs, default=first_test)
+    if first.at < starts or first.at + target.span_days * DAY > first_test.at:
+        needed = starts + target.span_days * DAY
+        raise NotEnoughDataError(
+            f"no training window of {target.horizon_days} days is complete before the first test cutoff {first_test.label}: "
+            f"the first test cutoff can be {moment_of(needed):%Y-%m-%d}; give a longer history or a shorter horizon_days in churn.toml"
+        )

@@ -1,0 +1,172 @@
+"""`churn train`: backtest, final model, bundle, verdict, and the record of all of it in MLflow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from churn.config import Config
+from churn.drivers.contributions import contributions, of_signals
+from churn.errors import LeakError
+from churn.jobs.common import attributes_of, signals_of, threads_of
+from churn.jobs.schedule import Schedule, schedule_of
+from churn.models.backtest import Material, learn_by, run_backtest
+from churn.models.boosting import Growing, raw_margin
+from churn.models.bundle import GOLDEN_ROWS, Bundle, save_bundle
+from churn.models.champion import promote
+from churn.models.factors import Factors
+from churn.models.fingerprint import fingerprint
+from churn.models.frame import learn_prior, rows, why_not
+from churn.models.known import Known, prepare
+from churn.models.leak import leaking_signals
+from churn.models.matrix import category_columns
+from churn.models.verdict import judge
+from churn.signals.catalogue import recipes_for
+from churn.signals.recipes import Recipe
+from churn.tables.sources import read_tables
+from churn.tables.upto import upto
+from churn.timeline.cutoffs import Cutoff
+from churn.timeline.population import counts_of
+
+RESULT_SCHEMA = 1
+EXPLAINED_ROWS = 4_000
+Progress = Callable[[str], None]
+
+
+def train(config: Config, *, allow_leak: bool = False, progress: Progress = lambda _: None) -> dict[str, Any]:
+    """Returns the result of a training run, the object that `churn train --json` prints; the bundle lies in `models/`.
+
+    Raises:
+        ChurnError: unusable tables, too little data, or a leaking signal.
+    """
+    started = time.monotonic()
+    progress("reading tables")
+    tables, issues = read_tables(config)
+    known = prepare(tables, config=config)
+    schedule = schedule_of(config, known)
+    material, recipes = _material(config, known, schedule, progress)
+    _sound_leak_alarm(material, schedule.tests[0], allow_leak=allow_leak)
+    predictions = run_backtest(
+        material, schedule.tests, settled=known.settled, families=_families(recipes), progress=progress
+    )
+    labels = {cutoff.at: cutoff.label for cutoff in schedule.tests}
+    progress("judging")
+    judged = judge(predictions, labels=labels, contact=config.contact, currency=config.currency, seed=config.seed)
+    progress("final model")
+    factors = learn_by(material, known.settled)
+    bundle = _bundle(material, recipes, schedule, factors)
+    model_id, home = save_bundle(bundle, config.resolve(config.models), golden=_sample(material, GOLDEN_ROWS))
+    if judged["verdict"]["is_promoted"]:
+        promote(home)
+    result = {
+        "schema": RESULT_SCHEMA, "run_id": None, "model_id": model_id, "bundle": str(home), "project": config.directory.absolute().name,
+        "target": schedule.target.to_dict(), "cutoffs": list(labels.values()), "training_cutoffs": _training(material, schedule),
+        "population": _population(material, schedule, predictions), **judged, "horizon": schedule.horizon,
+        "silence": _silence(factors, predictions), "findings": [issue.to_dict() for issue in issues], "notes": list(factors.notes),
+    }  # fmt: skip
+    explained = _sample(material, EXPLAINED_ROWS)
+    values = contributions(factors.leave, explained)
+    result["drivers"] = _drivers(of_signals(values, bundle.recipes))
+    return {**result, "seconds": round(time.monotonic() - started, 1)}
+
+
+def _material(config: Config, known: Known, schedule: Schedule, progress: Progress) -> tuple[Material, tuple[Recipe, ...]]:
+    """Rows and signals at every cutoff of the schedule; what is learnt here is learnt before the first test cutoff."""
+    first, target = schedule.tests[0].at, schedule.target
+    prior = learn_prior(known, first)
+    recipes = recipes_for(
+        upto(known.tables, first), horizon_days=target.horizon_days, gap_days=target.gap_days,
+        attributes=attributes_of(config), activity=target.activity,
+    )  # fmt: skip
+    moments = tuple(sorted({*schedule.cutoffs, *schedule.tests}))
+    frame = rows(known, target, moments, prior=prior)
+    progress(f"computing {len(recipes)} signals for {len(frame):,} rows at {len(moments)} cutoffs")
+    features = signals_of(known, frame, recipes, target=target, prior=prior)
+    material = Material(
+        known=known, target=target, prior=prior, frame=frame, features=features, cutoffs=schedule.cutoffs,
+        leave_out_treated=config.leave_out_treated,
+        growing=Growing(config.seed, threads_of(config), tuple(category_columns(recipes))),
+    )  # fmt: skip
+    return material, recipes
+
+
+def _sound_leak_alarm(material: Material, first_test: Cutoff, *, allow_leak: bool) -> None:
+    rows_before, _, _ = material.training_rows(first_test.at)
+    leaking = leaking_signals(rows_before.features, has_left=rows_before.has_left.astype(float))
+    if leaking and not allow_leak:
+        raise LeakError(
+            f"signal {name} tells the outcome almost alone (AUROC {found:.3f}): it probably knows the future; remove its column "
+            "from churn.toml, or give the moment it became known as available_at, or train with --allow-leak"
+            for name, found in leaking.items()
+        )
+
+
+def _families(recipes: tuple[Recipe, ...]) -> dict[str, list[str]]:
+    """The columns of operations alone and of feedback alone (with silence, service and incidents), if there are both."""
+    operations = [recipe.name for recipe in recipes if recipe.is_operational]
+    feedback = [recipe.name for recipe in recipes if not recipe.is_operational]
+    return {"operations": operations, "feedback": feedback} if operations and feedback else {}
+
+
+def _bundle(material: Material, recipes: tuple[Recipe, ...], schedule: Schedule, factors: Factors) -> Bundle:
+    latest = material.frame["at"].to_numpy() >= schedule.cutoffs[-1].moved(-schedule.target.horizon_days // 3).at
+    margins = raw_margin(factors.leave, material.features[latest])
+    return Bundle(
+        target=schedule.target, recipes=recipes, prior=material.prior, factors=factors,
+        percentiles=tuple(float(edge) for edge in np.quantile(margins, np.linspace(0, 1, 1001))),
+        tables=tuple(sorted(material.known.tables)),
+        training={**_training(material, schedule), "data": fingerprint(material.known.tables)},
+    )  # fmt: skip
+
+
+def _training(material: Material, schedule: Schedule) -> dict[str, Any]:
+    is_train = np.isin(material.frame["at"], [cutoff.at for cutoff in schedule.cutoffs])
+    return {
+        "first": schedule.cutoffs[0].label, "last": schedule.cutoffs[-1].label, "count": len(schedule.cutoffs),
+        "rows": int(is_train.sum()), "every_days": schedule.every_days, "signals": material.features.shape[1],
+    }  # fmt: skip
+
+
+def _sample(material: Material, size: int) -> pd.DataFrame:
+    """An even sample of the latest rows, to explain and to keep as golden predictions."""
+    latest = np.flatnonzero(material.frame["at"].to_numpy() == material.frame["at"].max())
+    return material.features.iloc[latest[:: max(1, len(latest) // size)][:size]]
+
+
+def _population(material: Material, schedule: Schedule, predictions: pd.DataFrame) -> dict[str, Any]:
+    found = {}
+    for cutoff in schedule.tests:
+        removed = counts_of(why_not(material.known, schedule.target, cutoff, prior=material.prior))
+        here = predictions[predictions["at"] == cutoff.at]
+        quiet = here[here["voice_status"] == "quiet"]
+        is_silent = quiet["has_left"] & ~quiet["has_spoken"]
+        leavers = int(quiet["has_left"].sum())
+        found[cutoff.label] = {
+            "customers": len(material.known.customers), "eligible": removed.pop("eligible"), "removed": removed,
+            "leave_rate": _mean(here["has_left"]), "leavers": int(here["has_left"].sum()), "quiet": len(quiet),
+            "already_vocal": int((here["voice_status"] == "already_vocal").sum()),
+            "unobservable": int((here["voice_status"] == "unobservable").sum()), "treated": int(here["is_treated"].sum()),
+            "silent_rate": _mean(is_silent), "silent_share": float(is_silent.sum() / leavers) if leavers else None,
+        }  # fmt: skip
+    return found
+
+
+def _mean(flags: pd.Series) -> float | None:
+    return float(flags.mean()) if len(flags) else None
+
+
+def _silence(factors: Factors, predictions: pd.DataFrame) -> dict[str, Any]:
+    """Whether silence is modelled and, of all leavers of the backtest that could be heard, the share that had said nothing."""
+    heard = predictions[predictions["has_left"] & (predictions["voice_status"] != "unobservable")]
+    is_silent = (heard["voice_status"] == "quiet") & ~heard["has_spoken"]
+    return {"is_modelled": factors.silent is not None, "why": factors.why_no_silent, "share": _mean(is_silent)}
+
+
+def _drivers(by_signal: pd.DataFrame) -> list[dict[str, Any]]:
+    strength = by_signal.abs().mean().sort_values(ascending=False, kind="stable")
+    total = float(strength.sum()) or 1.0
+    return [{"signal": str(name), "mean_abs": float(value), "share": float(value) / total} for name, value in strength.items()]

@@ -1,0 +1,153 @@
+"""Boosted trees: one binary LightGBM model, with its number of rounds chosen on time-ordered, purged folds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import lightgbm as lgb
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from churn.timeline.cutoffs import Cutoff, purged
+
+Floats = npt.NDArray[np.float64]
+Bool = npt.NDArray[np.bool_]
+
+MAX_ROUNDS = 600
+PATIENCE = 40
+LEARNING_RATE = 0.04
+MIN_OF_A_CLASS = 30
+"""A fold needs this many rows of either class to say anything about the number of rounds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Growing:
+    """How trees are grown, whatever the data: the seed of every draw, threads to use, and the categorical features."""
+
+    seed: int
+    threads: int
+    categories: tuple[str, ...] = ()
+
+    def categories_in(self, features: pd.DataFrame) -> list[str]:
+        """Returns the categorical features among the columns."""
+        return [name for name in self.categories if name in features.columns]
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """One purged fold: train on the rows of `train`, judge on those of `valid`, all of them later."""
+
+    train: tuple[Cutoff, ...]
+    valid: tuple[Cutoff, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """How many rounds to boost, and the margins that the latest fold gives to rows its model has not seen.
+
+    Attributes:
+        count: rounds to use.
+        fold: the latest fold that could judge; None where the sample's size chose the count.
+        judged: which rows that fold judged, shape (rows,).
+        margin: their raw margins in order of the rows, shape (judged rows,).
+    """
+
+    count: int
+    fold: Fold | None
+    judged: Bool
+    margin: Floats
+
+
+def rolling_folds(cutoffs: Sequence[Cutoff], *, grace_days: int = 0, count: int = 2) -> tuple[Fold, ...]:
+    """Returns up to `count` rolling-origin folds inside the training cutoffs, the latest first.
+
+    Each judges the cutoffs of a third of a horizon and learns from those whose outcomes are complete before the first
+    of them; a fold without training cutoffs is left out.
+    """
+    folds: list[Fold] = []
+    remaining = tuple(sorted(cutoffs))
+    while remaining and len(folds) < count:
+        width = max(1, round(remaining[-1].horizon_days / 3))
+        valid = tuple(cutoff for cutoff in remaining if cutoff > remaining[-1].moved(-width))
+        train = purged(remaining, valid[0], grace_days=grace_days)
+        if not train:
+            break
+        folds.append(Fold(train, valid))
+        remaining = tuple(cutoff for cutoff in remaining if cutoff < valid[0])
+    return tuple(folds)
+
+
+def parameters(rows: int, rarer: int, growing: Growing) -> dict[str, object]:
+    """Returns LightGBM's parameters for a sample: the smaller it is, the fewer leaves and the larger each must be.
+
+    Args:
+        rows: training rows.
+        rarer: rows of the rarer class.
+        growing: seed and threads; the model is the same for any number of threads.
+    """
+    return {
+        "objective": "binary",
+        "learning_rate": LEARNING_RATE,
+        "num_leaves": int(np.clip(rarer // 200, 4, 24)),
+        "min_data_in_leaf": int(np.clip(rows // 200, 20, 200)),
+        "feature_fraction": 0.4,
+        "bagging_fraction": 0.7,
+        "bagging_freq": 1,
+        "lambda_l2": 10.0,
+        "path_smooth": 10.0,
+        "max_bin": 127,
+        "seed": growing.seed,
+        "num_threads": growing.threads,
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbosity": -1,
+    }
+
+
+def choose_rounds(
+    features: pd.DataFrame, *, y: Bool, at: npt.NDArray[np.int64], folds: Sequence[Fold], growing: Growing
+) -> Rounds:
+    """Returns the rounds that the folds agree on (mean of their best), or a number by sample size where none fits."""
+    best: list[int] = []
+    latest: Fold | None = None
+    judged, margin = np.zeros(len(y), bool), np.zeros(0)
+    for fold in folds:
+        is_train = np.isin(at, [cutoff.at for cutoff in fold.train])
+        is_valid = np.isin(at, [cutoff.at for cutoff in fold.valid])
+        if min(_rarer(y[is_train]), _rarer(y[is_valid])) < MIN_OF_A_CLASS:
+            continue
+        booster = _fit_until_worse(features, y=y, is_train=is_train, is_valid=is_valid, growing=growing)
+        best.append(max(1, booster.best_iteration))
+        if latest is None:
+            latest, judged, margin = fold, is_valid, raw_margin(booster, features[is_valid], rounds=booster.best_iteration)
+    if not best:
+        return Rounds(int(np.clip(_rarer(y) // 10, 20, 150)), None, judged, margin)
+    return Rounds(round(float(np.mean(best)) * 1.1), latest, judged, margin)
+
+
+def fit(features: pd.DataFrame, *, y: Bool, rounds: int, growing: Growing) -> lgb.Booster:
+    """Returns the booster after `rounds` rounds on all rows."""
+    data = lgb.Dataset(features, label=y.astype(np.float32), categorical_feature=growing.categories_in(features))
+    return lgb.train(parameters(len(y), _rarer(y), growing), data, num_boost_round=rounds)
+
+
+def raw_margin(booster: lgb.Booster, features: pd.DataFrame, *, rounds: int = -1) -> Floats:
+    """Returns the log odds before calibration, shape (rows,)."""
+    return np.asarray(booster.predict(features, raw_score=True, num_iteration=rounds), np.float64)
+
+
+def _fit_until_worse(
+    features: pd.DataFrame, *, y: Bool, is_train: Bool, is_valid: Bool, growing: Growing
+) -> lgb.Booster:
+    categories = growing.categories_in(features)
+    train = lgb.Dataset(features[is_train], label=y[is_train].astype(np.float32), categorical_feature=categories)
+    valid = lgb.Dataset(features[is_valid], label=y[is_valid].astype(np.float32), reference=train)
+    settings = parameters(int(is_train.sum()), _rarer(y[is_train]), growing)
+    stop = lgb.early_stopping(PATIENCE, verbose=False)
+    return lgb.train(settings, train, num_boost_round=MAX_ROUNDS, valid_sets=[valid], callbacks=[stop])
+
+
+def _rarer(y: Bool) -> int:
+    return int(min(y.sum(), (~y).sum()))

@@ -1,0 +1,246 @@
+"""The bundle: a trained model on disk as text, JSON and checksums; nothing in it is code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+
+from churn.errors import BundleError
+from churn.models import factors as two
+from churn.models.calibration import calibration_from_json
+from churn.models.factors import Factors, SilentFactor
+from churn.models.matrix import matrix_of
+from churn.models.target import Target
+from churn.signals.recipes import Recipe, recipe_of
+from churn.timeline.rhythm import Prior
+
+SCHEMA = 1
+GOLDEN_ROWS = 32
+GOLDEN_TOLERANCE = 1e-12
+CHECKSUMS = "SHA256SUMS"
+_FILES = ("bundle.json", "leave.txt", "silent.txt")
+_PARAMETERS = re.compile(r"\nparameters:.*?end of parameters\n", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A trained model with all that scoring needs.
+
+    Attributes:
+        target: what is predicted.
+        recipes: the signals, in the order of the model's features, with the frozen labels of categories.
+        prior: the base's rhythm.
+        factors: the two boosters and their calibrations.
+        percentiles: 1,001 quantiles of the training population's raw margin, rising.
+        tables: the tables it was trained with.
+        training: cutoffs, rows, leave rate, data fingerprint: facts about the training, no clock.
+    """
+
+    target: Target
+    recipes: tuple[Recipe, ...]
+    prior: Prior
+    factors: Factors
+    percentiles: tuple[float, ...]
+    tables: tuple[str, ...]
+    training: dict[str, Any]
+
+    @property
+    def features(self) -> list[str]:
+        """The names of the model's features, in order."""
+        return [recipe.name for recipe in self.recipes]
+
+    def predict(self, features: pd.DataFrame, *, voice_status: np.ndarray) -> pd.DataFrame:
+        """Returns `factors.predict` after matching the features by name, never by position.
+
+        Raises:
+            BundleError: a feature is missing.
+        """
+        return two.predict(self.factors, self.matched(features), voice_status=voice_status)
+
+    def matched(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Returns the model's features by name, in its order, as `matrix_of` gives them.
+
+        Raises:
+            BundleError: a feature is missing, is no number, or a category has other labels.
+        """
+        missing = [name for name in self.features if name not in features.columns]
+        if missing:
+            raise BundleError(f"{len(missing)} signals of the model are missing: {', '.join(missing[:5])}")
+        return matrix_of(features, self.recipes)
+
+    def percentile(self, margin: np.ndarray) -> np.ndarray:
+        """Returns the percentile (0-100) of raw margins against the training population, alike alone or in a list."""
+        return np.asarray(np.searchsorted(self.percentiles, margin, side="right") / len(self.percentiles) * 100)
+
+
+def save_bundle(bundle: Bundle, directory: Path, *, golden: pd.DataFrame) -> tuple[str, Path]:
+    """Writes the bundle into `directory/<model_id>` whole or not at all; returns the model id and its folder.
+
+    The id is a hash of the content, so the same model is written once; `golden` holds rows of features whose
+    predictions are kept inside to be compared when another machine loads the bundle.
+    """
+    files = _files_of(bundle, golden.head(GOLDEN_ROWS))
+    sums = "".join(f"{hashlib.sha256(text.encode()).hexdigest()}  {name}\n" for name, text in sorted(files.items()))
+    model_id = hashlib.sha256(sums.encode()).hexdigest()[:16]
+    home = directory / model_id
+    if home.exists():
+        load_bundle(home)
+        return model_id, home
+    directory.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=directory))
+    try:
+        for name, text in {**files, CHECKSUMS: sums}.items():
+            with (draft / name).open("w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        draft.chmod(0o755)
+        draft.replace(home)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return model_id, home
+
+
+def load_bundle(home: Path) -> tuple[str, Bundle, float]:
+    """Returns model id, bundle, and how far its golden predictions are from those made here (see GOLDEN_TOLERANCE).
+
+    Every file is checked against its SHA-256 before a parser sees a byte of it.
+
+    Raises:
+        BundleError: not a bundle, damaged, changed, of another version, or with files that don't belong to it.
+    """
+    model_id, texts = _verified(home)
+    try:
+        content = json.loads(texts["bundle.json"])
+    except ValueError:
+        raise BundleError(f"{home}: bundle.json is no JSON; train again with: churn train") from None
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        found = content.get("schema") if isinstance(content, dict) else None
+        raise BundleError(f"{home}: bundle of schema {found}, this version reads schema {SCHEMA}; train again: churn train")
+    try:
+        bundle = _parsed(content, texts)
+        return model_id, bundle, _golden_gap(bundle, content["golden"])
+    except (KeyError, TypeError, ValueError, lgb.basic.LightGBMError) as error:
+        raise BundleError(f"{home}: bundle.json doesn't describe a bundle ({type(error).__name__}); train again: churn train") from None
+
+
+def model_text(booster: lgb.Booster) -> str:
+    """Returns LightGBM's text of a booster without its parameter block, which names the threads it was trained with."""
+    return _PARAMETERS.sub("\n", booster.model_to_string(num_iteration=-1))
+
+
+def _files_of(bundle: Bundle, golden: pd.DataFrame) -> dict[str, str]:
+    silent = bundle.factors.silent
+    texts = {"leave.txt": model_text(bundle.factors.leave)}
+    if silent is not None and silent.booster is not None:
+        texts["silent.txt"] = model_text(silent.booster)
+    content = {
+        "schema": SCHEMA,
+        "target": bundle.target.to_dict(),
+        "recipes": [recipe.as_dict() for recipe in bundle.recipes],
+        "prior": asdict(bundle.prior),
+        "calibration": bundle.factors.calibration.to_json(),
+        "silent": None if silent is None else {"share": silent.share, "calibration": silent.calibration.to_json()},
+        "why_no_silent": bundle.factors.why_no_silent,
+        "notes": list(bundle.factors.notes),
+        "percentiles": list(bundle.percentiles),
+        "tables": list(bundle.tables),
+        "training": bundle.training,
+        "golden": _golden(bundle, golden),
+    }
+    texts["bundle.json"] = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    return texts
+
+
+def _golden(bundle: Bundle, features: pd.DataFrame) -> dict[str, Any]:
+    status = np.full(len(features), "quiet")
+    predicted = bundle.predict(features, voice_status=status)[["margin", "p_leave", "p_silent"]]
+    values = bundle.matched(features).to_numpy(np.float64)
+    return {"features": _plain(values), "predictions": _plain(predicted.to_numpy(np.float64))}
+
+
+def _golden_gap(bundle: Bundle, golden: dict[str, Any]) -> float:
+    features = pd.DataFrame(_numbers(golden["features"], len(bundle.features)), columns=bundle.features, dtype=np.float32)
+    expected = _numbers(golden["predictions"], 3)
+    if not len(features):
+        return 0.0
+    status = np.full(len(features), "quiet")
+    predicted = bundle.predict(features, voice_status=status)[["margin", "p_leave", "p_silent"]].to_numpy(np.float64)
+    if (np.isnan(predicted) != np.isnan(expected)).any():
+        return float("inf")
+    return float(np.nanmax(np.abs(predicted - expected), initial=0.0))
+
+
+def _plain(values: np.ndarray) -> list[list[float | None]]:
+    return [[None if np.isnan(value) else float(value) for value in row] for row in values]
+
+
+def _numbers(rows: Sequence[Sequence[float | None]], width: int) -> np.ndarray:
+    return np.array([[np.nan if value is None else value for value in row] for row in rows], np.float64).reshape(-1, width)
+
+
+def _verified(home: Path) -> tuple[str, dict[str, str]]:
+    """Reads the listed files, and nothing else, after checking that they are plain files with the listed checksums."""
+    sums = home / CHECKSUMS
+    if home.is_symlink() or not home.is_dir() or sums.is_symlink() or not sums.is_file():
+        raise BundleError(f"{home} is no bundle (no folder with {CHECKSUMS}); name a folder that `churn train` wrote")
+    listing = sums.read_bytes()
+    listed = dict(_listed(home, listing))
+    present = {path.name for path in home.iterdir()} - {CHECKSUMS}
+    if present != set(listed) or not {"bundle.json", "leave.txt"} <= present:
+        odd = ", ".join(sorted(present ^ set(listed))) or "bundle.json"
+        raise BundleError(f"{home}: files and {CHECKSUMS} differ ({odd}); copy the bundle again or train again: churn train")
+    texts = {}
+    for name, expected in listed.items():
+        path = home / name
+        if path.is_symlink() or not path.is_file():
+            raise BundleError(f"{path} is no plain file; a bundle holds no links")
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != expected:
+            raise BundleError(f"{path}: checksum differs, the file is damaged or was changed; copy it again or train again: churn train")
+        texts[name] = content.decode("utf-8")
+    return hashlib.sha256(listing).hexdigest()[:16], texts
+
+
+def _listed(home: Path, listing: bytes) -> list[tuple[str, str]]:
+    pairs = []
+    for line in listing.decode("utf-8", errors="replace").splitlines():
+        match = re.fullmatch(r"([0-9a-f]{64})  ([a-z.]+)", line)
+        if match is None or match[2] not in _FILES:
+            raise BundleError(f"{home}: {CHECKSUMS} is damaged or lists files that don't belong to a bundle; checksum differs")
+        pairs.append((match[2], match[1]))
+    return pairs
+
+
+def _parsed(content: dict[str, Any], texts: dict[str, str]) -> Bundle:
+    silent = None
+    if content["silent"] is not None:
+        booster = lgb.Booster(model_str=texts["silent.txt"]) if "silent.txt" in texts else None
+        silent = SilentFactor(booster, float(content["silent"]["share"]), calibration_from_json(content["silent"]["calibration"]))
+    leave = lgb.Booster(model_str=texts["leave.txt"])
+    recipes = tuple(recipe_of(recipe) for recipe in content["recipes"])
+    names = [recipe.name for recipe in recipes]
+    if leave.feature_name() != names or (silent and silent.booster and silent.booster.feature_name() != names):
+        raise BundleError("the features of the trees are not those of bundle.json; train again: churn train")
+    prior = content["prior"]
+    return Bundle(
+        target=Target(**content["target"]),
+        recipes=recipes,
+        prior=Prior(prior["shape"], prior["days"], tuple(prior["season"])),
+        factors=Factors(leave, calibration_from_json(content["calibration"]), silent, content["why_no_silent"], tuple(content["notes"])),
+        percentiles=tuple(content["percentiles"]),
+        tables=tuple(content["tables"]),
+        training=content["training"],
+    )

@@ -1,0 +1,46 @@
+"""The champion: the one bundle that scoring uses unless told otherwise."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from churn.errors import BundleError
+
+POINTER = "champion.json"
+
+
+def promote(home: Path) -> None:
+    """Makes the bundle in `home` the champion of its folder, atomically."""
+    with tempfile.NamedTemporaryFile("w", dir=home.parent, prefix=".draft-", delete=False, encoding="utf-8") as file:
+        json.dump({"model_id": home.name}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(file.name).replace(home.parent / POINTER)
+
+
+def champion_of(models: Path) -> Path | None:
+    """Returns the champion's folder, or None when nothing has been promoted.
+
+    Raises:
+        BundleError: the pointer is damaged or names a bundle that isn't there.
+    """
+    pointer = models / POINTER
+    if not pointer.is_file():
+        return None
+    try:
+        name = json.loads(pointer.read_text(encoding="utf-8"))["model_id"]
+    except (ValueError, KeyError, TypeError):
+        raise BundleError(f"{pointer} is damaged; train again with: churn train") from None
+    home = models / str(name)
+    if Path(name).name != name or not home.is_dir():
+        raise BundleError(f"{pointer} names the bundle {name}, which is not in {models}; train again with: churn train")
+    return home
+
+
+def newest_of(models: Path) -> Path | None:
+    """Returns the bundle written last, or None when there is none."""
+    homes = [path.parent for path in models.glob("*/bundle.json") if not path.parent.name.startswith(".")]
+    return max(homes, key=lambda home: ((home / "bundle.json").stat().st_mtime, home.name), default=None)

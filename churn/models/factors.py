@@ -1,0 +1,185 @@
+"""The two factors: who leaves, and which of the quiet leavers leave silently; their product calibrated on the quiet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import lightgbm as lgb
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import expit, logit
+
+from churn.errors import NotEnoughDataError
+from churn.models import boosting
+from churn.models.boosting import Bool, Floats, Growing, Rounds
+from churn.models.calibration import Calibration, apply, fit_calibration
+from churn.timeline.cutoffs import Cutoff
+
+MIN_LEAVERS = 50
+MIN_OF_EACH_VOICE = 100
+"""Under this many silent or vocal leavers the second factor is their constant share."""
+
+
+@dataclass(frozen=True, slots=True)
+class SilentFactor:
+    """p(silent | leave) among the quiet: a booster, or a constant share; and the calibration of the product.
+
+    Attributes:
+        booster: the model of the second factor, None where the share is constant.
+        share: silent leavers among the quiet training leavers.
+        calibration: of the log odds of the product p_leave x p(silent | leave), on the quiet.
+    """
+
+    booster: lgb.Booster | None
+    share: float
+    calibration: Calibration
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """What training learns.
+
+    Attributes:
+        leave: the booster of the first factor.
+        calibration: of its raw margin.
+        silent: the second factor, None where nobody can be heard (`why_no_silent` says why).
+        why_no_silent: a sentence, empty when there is a silent model.
+        notes: what was decided by sample size rather than by evidence, in sentences.
+    """
+
+    leave: lgb.Booster
+    calibration: Calibration
+    silent: SilentFactor | None
+    why_no_silent: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRows:
+    """Rows to learn from, aligned with one another and sorted by (customer, cutoff).
+
+    Attributes:
+        features: the signals, shape (rows, signals).
+        at: cutoff of each row, microseconds UTC.
+        has_left: the first outcome.
+        is_quiet: whether she was quiet (eligible, observable, no voice before) at the cutoff.
+        has_spoken: whether she spoke between the cutoff and the close of the window.
+    """
+
+    features: pd.DataFrame
+    at: npt.NDArray[np.int64]
+    has_left: Bool
+    is_quiet: Bool
+    has_spoken: Bool
+
+    def keep(self, mask: Bool) -> TrainingRows:
+        """Returns the rows where `mask` is true."""
+        return TrainingRows(self.features[mask], self.at[mask], self.has_left[mask], self.is_quiet[mask], self.has_spoken[mask])
+
+
+def learn(
+    rows: TrainingRows, *, cutoffs: Sequence[Cutoff], grace_days: int, can_hear: bool, growing: Growing
+) -> Factors:
+    """Returns the two factors learnt from `rows`, rounds and calibration from purged folds inside them.
+
+    Raises:
+        NotEnoughDataError: under 50 leavers or stayers.
+    """
+    _check_enough(rows.has_left)
+    folds = boosting.rolling_folds(cutoffs, grace_days=grace_days)
+    rounds = boosting.choose_rounds(rows.features, y=rows.has_left, at=rows.at, folds=folds, growing=growing)
+    leave = boosting.fit(rows.features, y=rows.has_left, rounds=rounds.count, growing=growing)
+    calibration = Calibration("none")
+    notes = []
+    if rounds.judged.any():
+        calibration = fit_calibration(rounds.margin, y=rows.has_left[rounds.judged], method="sigmoid")
+    else:
+        notes.append("two purged folds don't fit into the training period: rounds by sample size, no calibration")
+    silent, why = None, "no table carries the customers' own voice (contacts or feedback by themselves)"
+    if can_hear:
+        silent, why, note = _learn_silent(rows, rounds, calibration, folds, growing=growing)
+        notes += note
+    return Factors(leave, calibration, silent, why, tuple(notes))
+
+
+def predict(factors: Factors, features: pd.DataFrame, *, voice_status: npt.NDArray[np.str_]) -> pd.DataFrame:
+    """Returns per row margin, p_leave, p_silent, p_vocal and p_silent_given_leave (before calibration).
+
+    p_silent is 0 for who has already spoken (her leaving would be vocal), null for who can't be heard and without a
+    silent model; otherwise the calibrated product, never above p_leave.
+    """
+    margin = boosting.raw_margin(factors.leave, features)
+    p_leave = apply(factors.calibration, margin)
+    p_silent = np.full(len(features), np.nan)
+    given_leave = np.full(len(features), np.nan)
+    if factors.silent is not None:
+        given_leave = silent_given_leave(factors.silent, features)
+        product = apply(factors.silent.calibration, _log_odds(p_leave * given_leave))
+        p_silent = np.select([voice_status == "quiet", voice_status == "already_vocal"], [np.minimum(product, p_leave), 0.0], np.nan)
+    return pd.DataFrame({
+        "margin": margin, "p_leave": p_leave, "p_silent": p_silent, "p_vocal": p_leave - p_silent,
+        "p_silent_given_leave": given_leave,
+    }, index=features.index)  # fmt: skip
+
+
+def silent_given_leave(silent: SilentFactor, features: pd.DataFrame) -> Floats:
+    """Returns p(silent | leave) before calibration, shape (rows,)."""
+    if silent.booster is None:
+        return np.full(len(features), silent.share)
+    return np.asarray(expit(boosting.raw_margin(silent.booster, features)))
+
+
+def _learn_silent(
+    rows: TrainingRows, leave: Rounds, calibration: Calibration, folds: Sequence[boosting.Fold], *, growing: Growing
+) -> tuple[SilentFactor | None, str, list[str]]:
+    is_leaver = rows.has_left & rows.is_quiet
+    leavers = rows.keep(is_leaver)
+    is_silent = ~leavers.has_spoken
+    silent, vocal = int(is_silent.sum()), int((~is_silent).sum())
+    if not silent:
+        return None, "no quiet customer left silently in the training period", []
+    share = silent / (silent + vocal)
+    on_quiet = rows.is_quiet & leave.judged
+    outcome = (rows.has_left & ~rows.has_spoken)[on_quiet]
+    p_leave = apply(calibration, leave.margin[rows.is_quiet[leave.judged]])
+    if min(silent, vocal) < MIN_OF_EACH_VOICE:
+        note = [f"{silent} silent and {vocal} vocal leavers among the quiet: p(silent | leave) is their constant share {share:.3f}"]
+        return SilentFactor(None, share, _calibrate(p_leave * share, outcome)), "", note
+    rounds = boosting.choose_rounds(leavers.features, y=is_silent, at=leavers.at, folds=folds, growing=growing)
+    booster = boosting.fit(leavers.features, y=is_silent, rounds=rounds.count, growing=growing)
+    given = _crossfitted(rows, on_quiet, leavers, leave.fold, rounds.count, share, growing=growing)
+    return SilentFactor(booster, share, _calibrate(p_leave * given, outcome)), "", []
+
+
+def _crossfitted(
+    rows: TrainingRows, wanted: Bool, leavers: TrainingRows, fold: boosting.Fold | None, rounds: int, share: float,
+    *, growing: Growing,
+) -> Floats:  # fmt: skip
+    """p(silent | leave) for the rows the latest fold judged, from leavers whose outcomes were complete before them."""
+    is_silent = ~leavers.has_spoken
+    before = np.isin(leavers.at, [cutoff.at for cutoff in fold.train] if fold else [])
+    if min(is_silent[before].sum(), (~is_silent)[before].sum()) < boosting.MIN_OF_A_CLASS:
+        return np.full(int(wanted.sum()), share)
+    earlier = boosting.fit(leavers.features[before], y=is_silent[before], rounds=rounds, growing=growing)
+    return np.asarray(expit(boosting.raw_margin(earlier, rows.features[wanted])))
+
+
+def _calibrate(product: Floats, is_silent_leaver: Bool) -> Calibration:
+    if not len(product):
+        return Calibration("none")
+    return fit_calibration(_log_odds(product), y=is_silent_leaver, method="sigmoid")
+
+
+def _log_odds(p: Floats) -> Floats:
+    return np.asarray(logit(np.clip(p, 1e-9, 1 - 1e-9)))
+
+
+def _check_enough(has_left: Bool) -> None:
+    leavers, stayers = int(has_left.sum()), int((~has_left).sum())
+    if min(leavers, stayers) < MIN_LEAVERS:
+        raise NotEnoughDataError(
+            f"{leavers} customers who leave and {stayers} who stay in the training period: at least {MIN_LEAVERS} of each are "
+            "needed; give a longer history, a shorter horizon_days, or a wider population in churn.toml"
+        )

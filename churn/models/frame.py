@@ -1,0 +1,145 @@
+"""The frame: one row per eligible customer and cutoff, with her standing before it and her outcome after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from churn.models.known import Known
+from churn.models.target import Target
+from churn.tables.history import DAY
+from churn.timeline import outcomes, population
+from churn.timeline.cutoffs import Cutoff
+from churn.timeline.rhythm import Bool, Float64, Pace, Prior, expected_days, fit_prior, own_gap, p_no_visit, pace, season_factor, season_index
+
+
+def learn_prior(known: Known, at: int) -> Prior:
+    """Returns the base's prior over rhythms, learnt from what is visible at `at` alone."""
+    return fit_prior(pace(known.active, at), season=season_index(known.active, starts=known.starts, at=at))
+
+
+def why_not(known: Known, target: Target, cutoff: Cutoff, *, prior: Prior) -> population.Why:
+    """Returns per customer the reason why a prediction at the cutoff makes no sense, empty where it does."""
+    if target.is_contractual:
+        return population.why_not_by_contract(known.events["subscriptions"], cutoff, standing=known.standing)
+    seen = pace(known.active, cutoff.at)
+    if target.population == "rhythm":
+        return population.why_not_by_rhythm(seen, cutoff, standing=known.standing, prior=prior)
+    days, least = (int(part) for part in (target.population.split(":") + ["1"])[1:3])
+    return population.why_not_by_orders(known.active, seen, cutoff, standing=known.standing, days=days, least=least)
+
+
+def rows_at(known: Known, target: Target, cutoff: Cutoff, *, prior: Prior, codes: np.ndarray | None = None) -> pd.DataFrame:
+    """Returns one row per eligible customer (or per code of `codes`): what is known of her at the cutoff.
+
+    Columns: customer (code), at, voice_status, is_treated, and the figures of the simple rules: active_days,
+    tenure_days (first to last activity), age_days (first activity to cutoff), days_since_last, own_gap, expected_days,
+    p_no_visit_by_rhythm, spend_mean and spend_sum_180 (currency units), days_recent and days_before (active days in the
+    last horizon and in the one before it), expected_spend.
+    """
+    if codes is None:
+        codes = np.flatnonzero(why_not(known, target, cutoff, prior=prior) == population.ELIGIBLE)
+    seen = pace(known.active, cutoff.at)
+    rules = _simple_figures(known, seen, cutoff, prior)
+    status = _voice_status(known, seen, cutoff)
+    columns = {name: values[codes] for name, values in rules.items()}
+    return pd.DataFrame({
+        "customer": codes, "at": np.full(len(codes), cutoff.at), "voice_status": status[codes],
+        "is_treated": _is_treated(known, cutoff)[codes], **columns,
+    })  # fmt: skip
+
+
+def rows(known: Known, target: Target, cutoffs: Sequence[Cutoff], *, prior: Prior) -> pd.DataFrame:
+    """Returns `rows_at` for several cutoffs, sorted by customer and cutoff so that the order of work can't matter."""
+    parts = [rows_at(known, target, cutoff, prior=prior) for cutoff in cutoffs]
+    together = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"customer": [], "at": []}, dtype=np.int64)
+    return together.sort_values(["customer", "at"], ignore_index=True)
+
+
+def outcomes_of(known: Known, target: Target, frame: pd.DataFrame, *, known_by: int, prior: Prior) -> pd.DataFrame:
+    """Returns `has_left` and `has_spoken` (in [at, closes)) for every row, as far as known by `known_by`.
+
+    Rows whose outcome isn't settled by then must not be asked for: the caller purges.
+    """
+    left = np.zeros(len(frame), bool)
+    spoken = np.zeros(len(frame), bool)
+    for at in np.unique(frame["at"]):
+        cutoff, here = target.cutoff(int(at)), (frame["at"] == at).to_numpy()
+        codes = frame["customer"].to_numpy()[here]
+        left[here] = _has_left(known, target, cutoff, prior, known_by)[codes]
+        starts = np.full(len(known.customers), cutoff.at)
+        spoken[here] = outcomes.spoke(known.voice, starts, cutoff.closes, known_by=known_by)[codes]
+    return pd.DataFrame({"has_left": left, "has_spoken": spoken}, index=frame.index)
+
+
+def _has_left(known: Known, target: Target, cutoff: Cutoff, prior: Prior, known_by: int) -> Bool:
+    if target.is_contractual:
+        return outcomes.has_lapsed(known.events["subscriptions"], cutoff, known_by=known_by)
+    left = outcomes.has_left(known.active, cutoff, standing=known.standing, known_by=known_by)
+    if target.leave == "hard":
+        return left
+    seen = pace(known.active, cutoff.at)
+    season = season_factor(prior, cutoff.opens, cutoff.closes)
+    return left | outcomes.has_left_partly(known.active, seen, cutoff, prior=prior, season=season, known_by=known_by)
+
+
+def _voice_status(known: Known, seen: Pace, cutoff: Cutoff) -> outcomes.Status:
+    starts = outcomes.voice_starts(seen, cutoff)
+    has_spoken = outcomes.spoke(known.voice, starts, cutoff.at, known_by=cutoff.at)
+    observable = outcomes.is_observable(
+        known.tables, known.events, starts, cutoff.at, covers_from=known.covered_at(cutoff.at), profile=known.profile
+    )
+    return outcomes.voice_status(has_spoken, observable & known.has_voice)
+
+
+def _is_treated(known: Known, cutoff: Cutoff) -> Bool:
+    """Who was treated (and is no control) in the horizon before the cutoff or up to the end of its outcome window."""
+    treated = known.events.get("treatments")
+    if treated is None:
+        return np.zeros(len(known.customers), bool)
+    is_inside = (treated.time >= cutoff.at - cutoff.horizon_days * DAY) & (treated.time < cutoff.at) & (treated.known <= cutoff.at)
+    control = treated.columns.get("is_control")
+    if control is not None:
+        is_inside &= control != 1
+    return np.bincount(treated.customer[is_inside], minlength=len(known.customers)) > 0
+
+
+def _simple_figures(known: Known, seen: Pace, cutoff: Cutoff, prior: Prior) -> dict[str, Float64]:
+    active, horizon = known.active, cutoff.horizon_days
+    days = seen.days.astype(float)
+    tenure = (seen.last - seen.first) / DAY
+    season = season_factor(prior, cutoff.opens, cutoff.closes)
+    expected = expected_days(days, tenure, prior, window_days=horizon, season=season)
+    spend = _spend_since(known, cutoff.at, None)
+    spend_per_day = spend / np.maximum(days, 1)
+    recent = _active_days(known, cutoff.at - horizon * DAY, cutoff.at, cutoff.at)
+    before = _active_days(known, cutoff.at - 2 * horizon * DAY, cutoff.at - horizon * DAY, cutoff.at)
+    assert len(active.starts) - 1 == len(days)
+    return {
+        "active_days": days,
+        "tenure_days": tenure,
+        "age_days": (cutoff.at - seen.first) / DAY,
+        "days_since_last": (cutoff.at - seen.last) / DAY,
+        "own_gap": own_gap(days, tenure, prior),
+        "expected_days": expected,
+        "p_no_visit_by_rhythm": p_no_visit(days, tenure, prior, window_days=horizon, season=season),
+        "spend_mean": spend_per_day,
+        "spend_sum_180": _spend_since(known, cutoff.at, cutoff.at - 180 * DAY),
+        "days_recent": recent,
+        "days_before": before,
+        "expected_spend": expected * spend_per_day,
+    }
+
+
+def _spend_since(known: Known, at: int, since: int | None) -> Float64:
+    active = known.active
+    seen = (active.time < at) & (active.known <= at)
+    if since is not None:
+        seen &= active.time >= since
+    return np.bincount(active.customer[seen], active.columns["spend"][seen] / 100, len(known.customers))
+
+
+def _active_days(known: Known, opens: int, closes: int, known_by: int) -> Float64:
+    return outcomes.active_days(known.active, opens, closes, known_by).astype(float)

@@ -1,0 +1,32 @@
+"""The leak alarm: a single signal that tells the outcome too well is not a signal but the answer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from churn.models.gains import Floats
+from churn.models.metrics import auroc
+
+TOO_GOOD = 0.95
+ENOUGH_ROWS = 20_000
+
+
+def leaking_signals(features: pd.DataFrame, *, has_left: Floats) -> dict[str, float]:
+    """Returns the signals whose AUROC alone, in either direction, is above 0.95, with that AUROC.
+
+    A null counts as the lowest value in one look and as the highest in the other. Above 20,000 rows an even sample of
+    them is looked at.
+    """
+    step = max(1, len(features) // ENOUGH_ROWS)
+    y = np.asarray(has_left, np.float64)[::step]
+    found: dict[str, float] = {}
+    if not 0 < y.sum() < len(y):
+        return found
+    for name in features.columns:
+        values = features[name].to_numpy(np.float64)[::step]
+        looks = [auroc(y, np.nan_to_num(values, nan=missing, posinf=1e300, neginf=-1e300)) for missing in (-1e300, 1e300)]
+        best = max(max(look, 1 - look) for look in looks)
+        if best > TOO_GOOD:
+            found[str(name)] = round(best, 4)
+    return found
