@@ -1,7 +1,7 @@
 """The kernel: one walk back from each cutoff through one customer's events, accumulating as it goes.
 
-Windows `[t - w, t)` nest, so what has been accumulated when the walk crosses the edge of a window is that window's value.
-Everything is an int64: sums are exact whatever their order, and so are the bytes whatever the threads.
+Windows `[t - w, t)` nest, so what has been accumulated when the walk crosses the edge of a window is that window's
+value. Everything is an int64: sums are exact whatever their order, and so are the bytes whatever the threads.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, prange  # type: ignore[import-untyped]
+from numba import njit, prange
 
 from churn.tables.history import NEVER, Int64
+
+Matrix = npt.NDArray[np.int64]
 
 MISSING = int(np.iinfo(np.int64).min)
 """A null among the numbers, and what MAX, MIN, LAST and the times read where nothing counted."""
@@ -47,9 +49,9 @@ class Op(IntEnum):
 
 @njit(parallel=True, cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def walk_back(
-    starts: Int64, time: Int64, known: Int64, values: npt.NDArray[np.int64], clocks: npt.NDArray[np.int64],
-    ops: npt.NDArray[np.int64], windows: Int64, reads: Int64, read_ends: Int64, width: int, customer: Int64, at: Int64,
-) -> npt.NDArray[np.int64]:  # fmt: skip
+    starts: Int64, time: Int64, known: Int64, values: Matrix, clocks: Matrix,
+    ops: Matrix, windows: Int64, reads: Int64, read_ends: Int64, width: int, customer: Int64, at: Int64,
+) -> Matrix:  # fmt: skip
     """Returns what each accumulator holds at the edge of each window asked for, shape (len(at), len(reads)).
 
     A row counts for the cutoff t if `time < t`, `known <= t`, its value isn't `MISSING`, and t lies between the value's
@@ -61,8 +63,8 @@ def walk_back(
         known: microseconds, shape (events,).
         values: shape (events, values); codes run from 0 to `width - 1`.
         clocks: microseconds, shape (events, clocks).
-        ops: one row per accumulator: `Op`, column of `values` (-1: the row itself), column of `clocks` from which it counts
-            (-1: always), column of `clocks` at which it ceases to (-1: never), its scratch slot for codes (-1: none).
+        ops: one row per accumulator: `Op`, column of `values` (-1: the row itself), column of `clocks` from which it
+            counts (-1: always), column at which it ceases to (-1: never), scratch slot for codes (-1: none).
         windows: lengths in microseconds, rising.
         reads: accumulators to read, grouped by window.
         read_ends: shape (len(windows) + 1,); window w reads `reads[read_ends[w]:read_ends[w + 1]]`.
@@ -74,23 +76,25 @@ def walk_back(
     out = np.empty((rows, len(reads)), np.int64)
     slots = max(1, ops[:, 4].max() + 1)
     for block in prange((rows + _BLOCK - 1) // _BLOCK):
-        state = np.empty((2, len(ops)), np.int64)
+        held = np.empty(len(ops), np.int64)
+        last_day = np.empty(len(ops), np.int64)
         # A code's tally belongs to the walk whose number is stamped on it, so nothing has to be cleared between walks.
-        pad = np.zeros((2, slots, width), np.int64)
+        stamp = np.zeros((slots, width), np.int64)
+        tally = np.zeros((slots, width), np.int64)
         for i in range(block * _BLOCK, min(rows, (block + 1) * _BLOCK)):
-            _reset(ops, state)
-            first, row = 0, 0
+            _reset(ops, held, last_day)
+            first, row, t = 0, 0, at[i]
             if customer[i] >= 0:
                 first = starts[customer[i]]
-                row = _end(time, first, starts[customer[i] + 1], at[i])
+                row = _end(time, first, starts[customer[i] + 1], t)
             for window in range(len(windows)):
-                edge = at[i] - windows[window]
+                edge = t - windows[window]
                 while row > first and time[row - 1] >= edge:
                     row -= 1
-                    if known[row] <= at[i]:
-                        _add(row, at[i], i + 1, time, values, clocks, ops, state, pad)
+                    if known[row] <= t:
+                        _add(row, t, i + 1, time, values, clocks, ops, held, last_day, stamp, tally)
                 for read in range(read_ends[window], read_ends[window + 1]):
-                    out[i, read] = state[0, reads[read]]
+                    out[i, read] = held[reads[read]]
     return out
 
 
@@ -110,7 +114,7 @@ def first_known(
     return out
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
 def _end(time: Int64, low: int, high: int, t: int) -> int:
     """The first row in `low:high` whose time is not before t: an event exactly at t is future."""
     while low < high:
@@ -122,19 +126,19 @@ def _end(time: Int64, low: int, high: int, t: int) -> int:
     return low
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _reset(ops: npt.NDArray[np.int64], state: npt.NDArray[np.int64]) -> None:
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _reset(ops: Matrix, held: Int64, last_day: Int64) -> None:
     for a in range(len(ops)):
         op = ops[a, 0]
         starts_empty = Op.MAX <= op <= Op.FIRST_TIME or op == Op.GAP_LAST or op == Op.GAP_MAX
-        state[0, a] = MISSING if starts_empty else 0
-        state[1, a] = 0 if op == Op.STREAK else MISSING
+        held[a] = MISSING if starts_empty else 0
+        last_day[a] = MISSING
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
 def _add(
-    row: int, t: int, walk: int, time: Int64, values: npt.NDArray[np.int64], clocks: npt.NDArray[np.int64],
-    ops: npt.NDArray[np.int64], state: npt.NDArray[np.int64], pad: npt.NDArray[np.int64],
+    row: int, t: int, walk: int, time: Int64, values: Matrix, clocks: Matrix, ops: Matrix, held: Int64, last_day: Int64,
+    stamp: Matrix, tally: Matrix,
 ) -> None:  # fmt: skip
     """Adds one visible row to every accumulator."""
     for a in range(len(ops)):
@@ -142,29 +146,30 @@ def _add(
         x = values[row, value] if value >= 0 else 0
         counts = x != MISSING and (begins < 0 or clocks[row, begins] <= t) and (ends < 0 or clocks[row, ends] > t)
         if op == Op.STREAK:
+            # `last_day` only marks here that the streak has come to an end.
             if not counts:
-                state[1, a] = 1
-            elif state[1, a] == 0:
-                state[0, a] += 1
+                last_day[a] = 0
+            elif last_day[a] == MISSING:
+                held[a] += 1
         elif op == Op.ONCE:
             if x != MISSING:
-                _add_once(a, x, counts, walk, state[0], pad[0, ops[a, 4]], pad[1, ops[a, 4]])
+                _add_once(a, x, counts, walk, held, ops[a, 4], stamp, tally)
         elif counts:
-            if op <= Op.FIRST_TIME:
-                _add_number(op, a, x, time[row], state[0])
+            if op == Op.COUNT:
+                held[a] += 1
+            elif op == Op.SUM:
+                held[a] += x
+            elif op <= Op.FIRST_TIME:
+                _add_number(op, a, x, time[row], held)
             elif op <= Op.GAP_MAX:
-                _add_day(op, a, x, state)
+                _add_day(op, a, x, held, last_day)
             else:
-                _add_code(op, a, x, walk, state[0], pad[0, ops[a, 4]], pad[1, ops[a, 4]])
+                _add_code(op, a, x, walk, held, ops[a, 4], stamp, tally)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
 def _add_number(op: int, a: int, x: int, time: int, held: Int64) -> None:
-    if op == Op.COUNT:
-        held[a] += 1
-    elif op == Op.SUM:
-        held[a] += x
-    elif op == Op.FIRST_TIME:
+    if op == Op.FIRST_TIME:
         held[a] = time
     elif held[a] == MISSING:
         held[a] = time if op == Op.LAST_TIME else x
@@ -172,44 +177,44 @@ def _add_number(op: int, a: int, x: int, time: int, held: Int64) -> None:
         held[a] = x
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _add_day(op: int, a: int, day: int, state: npt.NDArray[np.int64]) -> None:
-    """Gaps lie between distinct days of *visible* rows, so they are taken here: a gap known beforehand would tell of late rows."""
-    later = state[1, a]
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _add_day(op: int, a: int, day: int, held: Int64, last_day: Int64) -> None:
+    """Gaps lie between distinct days of *visible* rows: taken beforehand, they would know of late rows."""
+    later = last_day[a]
     if later != MISSING and day >= later:
         return
-    state[1, a] = day
+    last_day[a] = day
     if op == Op.DAYS:
-        state[0, a] += 1
+        held[a] += 1
     elif later != MISSING:
         gap = later - day
         if op == Op.GAP_SUM:
-            state[0, a] += gap
+            held[a] += gap
         elif op == Op.GAP_SQUARES:
-            state[0, a] += gap * gap
-        elif state[0, a] == MISSING or (op == Op.GAP_MAX and gap > state[0, a]):
-            state[0, a] = gap
+            held[a] += gap * gap
+        elif held[a] == MISSING or (op == Op.GAP_MAX and gap > held[a]):
+            held[a] = gap
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _add_code(op: int, a: int, code: int, walk: int, held: Int64, stamp: Int64, tally: Int64) -> None:
-    if stamp[code] != walk:
-        stamp[code] = walk
-        tally[code] = 0
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _add_code(op: int, a: int, code: int, walk: int, held: Int64, slot: int, stamp: Matrix, tally: Matrix) -> None:
+    if stamp[slot, code] != walk:
+        stamp[slot, code] = walk
+        tally[slot, code] = 0
         if op == Op.DISTINCT:
             held[a] += 1
-    tally[code] += 1
-    if op == Op.MOST and tally[code] > held[a]:
-        held[a] = tally[code]
+    tally[slot, code] += 1
+    if op == Op.MOST and tally[slot, code] > held[a]:
+        held[a] = tally[slot, code]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _add_once(a: int, code: int, counts: bool, walk: int, held: Int64, stamp: Int64, tally: Int64) -> None:
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _add_once(a: int, code: int, counts: bool, walk: int, held: Int64, slot: int, stamp: Matrix, tally: Matrix) -> None:
     """Codes with exactly one row, if that row counts: a second row takes back what the first gave."""
-    if stamp[code] != walk:
-        stamp[code] = walk
-        tally[code] = 1 if counts else 0
-        held[a] += tally[code]
+    if stamp[slot, code] != walk:
+        stamp[slot, code] = walk
+        tally[slot, code] = 1 if counts else 0
+        held[a] += tally[slot, code]
     else:
-        held[a] -= tally[code]
-        tally[code] = 0
+        held[a] -= tally[slot, code]
+        tally[slot, code] = 0

@@ -115,8 +115,9 @@ def compute_signals(
 ) -> pd.DataFrame:  # fmt: skip
     """Returns one row per (customer, cutoff) in the order given and one column per recipe, float32 or categorical.
 
-    At the cutoff t a row is used if `time < t` and it was known by t; what was filled in later counts from its own clock. A
-    window that begins before a table's `covers_from` is null, not zero. A recipe whose stream or value is absent is null.
+    At the cutoff t a row is used if `time < t` and it was known by t; what was filled in later counts from its own
+    clock. A window that begins before a table's `covers_from` is null, not zero. A recipe whose stream or value is
+    absent is null.
 
     Args:
         customer: codes (positions in the `customers` of `streams`), shape (rows,); -1 for somebody without any row.
@@ -259,7 +260,7 @@ def _column_of(recipe: Recipe) -> str:
 
 
 def _value(stream: Stream, recipe: Recipe) -> Value:
-    """The stream's value a recipe names; `kind=x` is the rows whose kind is x, and labels are those frozen in the recipe."""
+    """The value a recipe names; `kind=x` is the rows whose kind is x, and labels are those frozen in the recipe."""
     name, _, label = recipe.value.partition("=")
     if not name:
         return Value()

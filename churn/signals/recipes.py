@@ -11,6 +11,9 @@ SIGNALS = ("spend", "visits", "rhythm", "service", "incidents", "feedback", "sil
 OPERATIONS = frozenset({"spend", "visits", "rhythm", "profile"})
 """Signals of what customers do; the others tell what went wrong, and what was said and not said."""
 
+YEAR = 365
+"""The longest window of most recipes, in days."""
+
 _BEFORE_THE_NOUN = frozenset({"days_since_last", "days_since_first", "days_since", "days_until"})
 
 
@@ -82,6 +85,35 @@ class Recipe:
         if self.labels is not None:
             told["labels"] = list(self.labels)
         return told
+
+
+def derived(signal: str, noun: str, how: str, window: int | None, *of: Recipe) -> Recipe:
+    """Returns the recipe that does `how` with the features of other recipes."""
+    return Recipe(signal, noun, how, window=window, of=of)
+
+
+def _windowed(recipe: Recipe, window: int) -> Recipe:
+    return Recipe(recipe.signal, recipe.noun, recipe.how, recipe.table, recipe.value, window)
+
+
+def changes(signal: str, noun: str, recipe: Recipe) -> list[Recipe]:
+    """Returns the recipes of how a rate has changed: two trends and the drift."""
+    return [*trends(signal, noun, recipe), drift(signal, f"drift_{noun}", recipe)]
+
+
+def trends(signal: str, noun: str, recipe: Recipe) -> list[Recipe]:
+    """Returns the recipes of a rate's trends: a month against half a year, a quarter against a year."""
+    return [trend(signal, noun, recipe, short, long) for short, long in ((30, 180), (90, YEAR))]
+
+
+def trend(signal: str, noun: str, recipe: Recipe, short: int, long: int) -> Recipe:
+    """Returns the recipe of her rate in the short window over her rate in the long one that holds it."""
+    return derived(signal, f"{noun}_trend", "rate_ratio", short, _windowed(recipe, short), _windowed(recipe, long))
+
+
+def drift(signal: str, noun: str, recipe: Recipe) -> Recipe:
+    """Returns the recipe of her rate in the last 90 days over her own in the 90 days before them: her baseline."""
+    return derived(signal, noun, "baseline_ratio", None, _windowed(recipe, 90), _windowed(recipe, 180))
 
 
 def recipe_of(told: dict[str, Any]) -> Recipe:

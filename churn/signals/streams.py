@@ -78,7 +78,7 @@ class _Bucket:
     timezone: str
 
     def events(self, table: pa.Table, *columns: str, time_column: str = "time") -> Events:
-        """The columns that are there, sorted; what became known late comes last, so that it cannot order what was known."""
+        """The columns that are there, sorted; late clocks are given last, so that they cannot order what was known."""
         names = ["customer_id", time_column, "available_at", *columns]
         present = [name for name in names if name in table.column_names]
         return events_of(table.select(present), customers=self.customers, time_column=time_column)
@@ -91,8 +91,8 @@ class _Bucket:
 def streams(tables: Tables, *, customers: pa.StringArray, timezone: str, activity: str) -> dict[str, Stream]:
     """Returns the streams of `customers` by name; rows of other customers are left out.
 
-    Nothing is cut off at any time here: the kernel decides at each cutoff what is visible. The result doesn't depend on the
-    order of the tables' rows, and one customer's rows depend on hers alone.
+    Nothing is cut off at any time here: the kernel decides at each cutoff what is visible. The result doesn't depend on
+    the order of the tables' rows, and one customer's rows depend on hers alone.
 
     Args:
         tables: canonical tables by name; those that are absent give no streams.
@@ -118,9 +118,10 @@ def _activity(bucket: _Bucket, kind: str) -> Stream:
 
 def _transactions(bucket: _Bucket) -> dict[str, Stream]:
     bought = orders(bucket.tables["transactions"])
-    is_purchase = pc.and_(pc.greater(bought["amount"], 0), pc.invert(bought["is_return"]))
-    purchases = bucket.events(bought.filter(is_purchase), "amount", "discount", "quantity", "categories")
-    returned = bucket.events(bought.filter(bought["is_return"]), "amount")
+    is_return = bought["is_return"].to_numpy()
+    is_purchase = (bought["amount"].to_numpy() > 0) & ~is_return
+    purchases = bucket.events(bought.filter(pa.array(is_purchase)), "amount", "discount", "quantity", "categories")
+    returned = bucket.events(bought.filter(pa.array(is_return)), "amount")
     return {
         "orders": _stream(purchases, "transactions", {
             "spend": _money(purchases, "amount"), "discount": _money(purchases, "discount"),
@@ -134,10 +135,10 @@ def _transactions(bucket: _Bucket) -> dict[str, Stream]:
 def _items(bucket: _Bucket) -> Stream:
     """The rows of purchases, for what an order has several of."""
     rows = bucket.tables["transactions"]
-    is_bought = pc.greater(rows["amount"], 0)
+    is_bought = rows["amount"].to_numpy() > 0
     if "is_return" in rows.column_names:
-        is_bought = pc.and_(is_bought, pc.invert(pc.fill_null(rows["is_return"], False)))
-    events = bucket.events(rows.filter(is_bought), "category", "channel")
+        is_bought &= ~np.asarray(pc.fill_null(rows["is_return"], False))
+    events = bucket.events(rows.filter(pa.array(is_bought)), "category", "channel")
     return _stream(events, "transactions", {name: _code(events, name) for name in events.columns})
 
 
