@@ -90,8 +90,8 @@ def base_value(values: Floats) -> float:
 def points(margin: npt.ArrayLike, *, contribution: npt.ArrayLike, calibration: Calibration) -> Floats:
     """Returns how much of p_leave a contribution makes up: p minus p without it, in probability (0.05: 5 points).
 
-    Shape as `margin` and `contribution` together. Not additive: the calibration curve is no straight line, so the points of
-    several drivers do not add up to p. Show them under that label.
+    Shape as `margin` and `contribution` together. Not additive: the calibration curve is no straight line, so the
+    points of several drivers do not add up to p. Show them under that label.
 
     >>> points([0.0], contribution=[0.0], calibration=Calibration("none")).tolist()
     [0.0]

@@ -1,0 +1,111 @@
+"""Reasons: the signals that move one customer's risk most, each in a sentence with her own numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from churn.drivers.contributions import Floats, of_signals
+from churn.drivers.phrases import Row, Rows, Wording
+from churn.drivers.sentences import sentence
+from churn.drivers.tellings import not_known
+from churn.signals.recipes import Recipe
+
+BLOCK_ROWS = 32_768
+"""Customers told of at a time: bounds the values held as Python objects."""
+
+
+def reasons(
+    features: pd.DataFrame, values: Floats, recipes: Sequence[Recipe], *, currency: str, activity: str,
+    horizon_days: int, owners: Mapping[str, str], top: int = 3, lowering: bool = False,
+) -> pd.DataFrame:  # fmt: skip
+    """Returns driver_1, reason_1, owner_1 and so on to `top`: the signals that raise each customer's risk most.
+
+    One row per customer in the order and with the index of `features`; fewer signals than `top` where fewer raise her
+    risk, then None. Ties go to the signal that stands first in `SIGNALS`. A reason states facts as of the cutoff, never
+    causes: of the features that carry the signal, the strongest whose sentence doesn't sound the other way.
+
+    Args:
+        features: columns by recipe name, as the model saw them (numbers, or categories with their labels).
+        values: what `contributions` returns for them, shape (rows, features + 1).
+        recipes: of the features, in the order of `values`.
+        owners: department by signal (`owners_of`); a signal without one has None.
+        lowering: tell what lowers the risk instead.
+
+    Raises:
+        ValueError: features, values and recipes that don't belong together.
+    """
+    missing = [recipe.name for recipe in recipes if recipe.name not in features.columns]
+    if missing or len(features) != len(values):
+        raise ValueError(f"{len(features)} rows of features for {len(values)} of values; missing: {missing[:3]}")
+    pushes = -values[:, :-1] if lowering else values[:, :-1]
+    by_signal = of_signals(values, recipes) * (-1.0 if lowering else 1.0)
+    chosen, is_chosen = _strongest(by_signal.to_numpy(), top)
+    wording = Wording(currency, activity, horizon_days)
+    signals = np.array([*by_signal.columns, None], object)
+    drivers = signals[np.where(is_chosen, chosen, -1)]
+    told = np.full(drivers.shape, None, object)
+    for start in range(0, len(features), BLOCK_ROWS):
+        block = slice(start, start + BLOCK_ROWS)
+        rows = Rows(features.iloc[block], wording=wording)
+        for signal in by_signal.columns:
+            is_own = np.array([recipe.signal == signal for recipe in recipes])
+            own = [recipe for recipe in recipes if recipe.signal == signal]
+            where, rank = np.nonzero(drivers[block] == signal)
+            told[start + where, rank] = _told(rows, where, pushes[block][where][:, is_own], own, lowering=lowering)
+    department = {signal: owners.get(signal) for signal in by_signal.columns}
+    return _table(drivers, told, department, index=features.index)
+
+
+def _strongest(by_signal: Floats, top: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
+    """The columns of the `top` largest values of each row, and which of them are above 0; shape (rows, top) both."""
+    order = np.argsort(-by_signal, axis=1, kind="stable")[:, :top]
+    is_pushing = np.take_along_axis(by_signal, order, axis=1) > 0
+    short = ((0, 0), (0, max(0, top - order.shape[1])))
+    return np.pad(order, short), np.pad(is_pushing, short)
+
+
+def _told(
+    rows: Rows, where: npt.NDArray[np.intp], pushes: Floats, recipes: Sequence[Recipe], *, lowering: bool
+) -> list[str]:
+    """One sentence per customer at `where`, from the features of one signal; pushes of shape (customers, features)."""
+    order = np.argsort(-pushes, axis=1, kind="stable")
+    pushing = (pushes > 0).sum(axis=1).tolist()
+    side = -1 if lowering else 1
+    found = []
+    for index, places, count in zip(where.tolist(), order.tolist(), pushing, strict=True):
+        found.append(_sentence(rows.at(index), [recipes[place] for place in places[:count]], side))
+    return found
+
+
+def _sentence(row: Row, recipes: Sequence[Recipe], side: int) -> str:
+    """The first sentence that doesn't lean away from `side`, else the first of all, else that the first isn't known."""
+    first = ""
+    for recipe in recipes:
+        told = sentence(recipe, row)
+        if told is None:
+            continue
+        if told.leaning * side >= 0:
+            return told.text
+        first = first or told.text
+    return first or not_known(recipes[0])
+
+
+def _table(
+    drivers: npt.NDArray[np.object_],
+    told: npt.NDArray[np.object_],
+    department: Mapping[str, str | None],
+    *,
+    index: pd.Index,
+) -> pd.DataFrame:
+    owners = np.array([[department.get(signal) for signal in row] for row in drivers], object).reshape(drivers.shape)
+    kinds = {"driver": drivers, "reason": told, "owner": owners}
+    columns = {
+        f"{kind}_{rank + 1}": cells[:, rank] for kind, cells in kinds.items() for rank in range(drivers.shape[1])
+    }
+    return pd.DataFrame(
+        {name: pd.Series(cells, index=index, dtype=object) for name, cells in columns.items()}, index=index
+    )

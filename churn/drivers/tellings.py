@@ -1,0 +1,252 @@
+"""Tellings: the sentences that need more of a customer's row than one number."""
+
+from __future__ import annotations
+
+import math
+
+from churn.drivers.phrases import (
+    Row,
+    Told,
+    ago,
+    bad_above,
+    bad_below,
+    elapsed,
+    money,
+    number,
+    period,
+    plural,
+    share,
+    ten,
+)
+from churn.signals.recipes import Recipe
+from churn.timeline.rhythm import LOUD_SILENCE
+
+NEW_DAYS = 90
+"""Who joined less than this many days ago is a customer "only" since then."""
+
+_HOWS = {
+    "count": "number", "sum": "total", "mean": "average", "max": "highest", "min": "lowest", "most": "most of one",
+    "distinct": "different ones", "days": "number of days", "streak": "in a row", "once": "once only",
+}  # fmt: skip
+_BEFORE_THE_NOUN = frozenset({"days_since_last", "days_since_first", "days_since", "days_until"})
+_PLURAL_IN_DOUBT = ("s", "x", "z", "ch", "sh", "ed", "ing", "ly")
+_SMALL_WORDS = frozenset(
+    {"a", "at", "by", "for", "from", "in", "no", "not", "of", "off", "on", "out", "to", "with", "without"}
+)
+
+
+def plain_name(recipe: Recipe) -> str:
+    """Returns what a feature is called in a sentence.
+
+    >>> plain_name(Recipe("service", "contact", "days_since_last", "contacts"))
+    'Days since last contact'
+    """
+    if recipe.how in _BEFORE_THE_NOUN:
+        return _capital(f"{recipe.how} {recipe.noun}")
+    how = "" if recipe.is_derived or recipe.how == "state" else _HOWS.get(recipe.how, recipe.how)
+    window = period(recipe.window) if recipe.window else ""
+    within = ", ".join(part for part in (how if recipe.noun else "", window) if part)
+    return _capital(recipe.noun.removeprefix("profile_") or how) + (f" ({within})" if within else "")
+
+
+def plain(recipe: Recipe, row: Row, x: float) -> Told:
+    """Returns the sentence of a feature that has none of its own: plain name and value."""
+    label = recipe.labels[int(x)] if recipe.labels and 0 <= x < len(recipe.labels) else None
+    return Told(f"{plain_name(recipe)}: {label or number(x)}.")
+
+
+def labelled(recipe: Recipe, label: str) -> Told:
+    """Returns the sentence of a category."""
+    return Told(f"{plain_name(recipe)}: {label}.")
+
+
+def not_known(recipe: Recipe) -> str:
+    """Returns the sentence of a feature that is null: the model may have learnt from just that.
+
+    >>> not_known(Recipe("spend", "spend", "sum", "orders", "spend", 90))
+    'Spend (total, in the last 90 days): not known.'
+    """
+    return f"{plain_name(recipe)}: not known."
+
+
+def recency(recipe: Recipe, row: Row, x: float) -> Told:
+    """Returns when she last came, beside how often she used to: for every feature that compares the two."""
+    coming = row.wording.coming
+    since, gap = row.number(f"days_since_last_{coming}"), row.number("gap_mean")
+    if since is None:
+        return plain(recipe, row, x)
+    if gap is None:
+        return Told(f"Last {coming} {ago(since)}.")
+    every = round(gap)
+    if math.floor(since) > every:
+        return Told(f"No {coming} for {elapsed(since)}; she used to come every {'day' if every == 1 else every}.", 1)
+    return Told(f"Last {coming} {ago(since)}; she comes every {'day' if every == 1 else plural(every, 'day')}.", -1)
+
+
+def last_time(recipe: Recipe, row: Row, x: float) -> Told:
+    """Returns when she last came, with her rhythm where it is the rhythm's own feature."""
+    return recency(recipe, row, x) if recipe.signal == "rhythm" else Told(f"Last {recipe.noun} {ago(x)}.")
+
+
+def gap_last(recipe: Recipe, row: Row, x: float) -> Told:
+    """Returns her last gap beside her mean one."""
+    mean = row.number("gap_mean")
+    text = f"{plural(round(x), 'day')} between her last two {row.wording.coming}s"
+    return Told(f"{text}.") if mean is None else Told(f"{text}; {round(mean)} on average.", bad_above(mean)(x))
+
+
+def gap_max(recipe: Recipe, row: Row, x: float) -> Told:
+    """Returns her longest gap beside the one that is open."""
+    coming = row.wording.coming
+    since = row.number(f"days_since_last_{coming}")
+    text = f"Longest time between two {coming}s so far: {plural(round(x), 'day')}"
+    if since is None:
+        return Told(f"{text}.")
+    return Told(f"{text}; the last {coming} was {ago(since)}.", bad_above(x)(since))
+
+
+def gap_spread(recipe: Recipe, row: Row, x: float) -> Told:
+    """Returns how regular she is."""
+    mean = row.number("gap_mean")
+    around = "" if mean is None else f" around an average of {round(mean)}"
+    return Told(f"The time between her {row.wording.coming}s varies by {plural(round(x), 'day')}{around}.")
+
+
+def chance_of_absence(recipe: Recipe, row: Row, x: float) -> Told:
+    """Returns how likely her own rate makes a window without her."""
+    days = plural(row.wording.horizon_days, "day")
+    text = f"At her own pace, the chance of {days} without a {row.wording.coming} is {share(x)}."
+    return Told(text, bad_above(LOUD_SILENCE)(x))
+
+
+def expected(recipe: Recipe, row: Row, x: float) -> Told:
+    """Returns how often her own rate lets her come."""
+    days, window = plural(x, "day"), plural(row.wording.horizon_days, "day")
+    return Told(f"At her own pace, {days} with a {row.wording.coming} can be expected in {window}.")
+
+
+def season(recipe: Recipe, row: Row, x: float) -> Told:
+    """Returns how lively the base is in the window ahead."""
+    if round(100 * x) == 100:
+        return Told("Season: customers are as active as on average in the window ahead.")
+    more = "less" if x < 1 else "more"
+    text = f"Season: customers are {share(abs(1 - x))} {more} active than on average in the window ahead."
+    return Told(text, bad_below(1)(x))
+
+
+def days_before(recipe: Recipe, row: Row, x: float) -> Told:
+    """Returns her active days in the last horizon beside those of the one before it."""
+    recent, horizon = row.number(recipe.of[1].name), recipe.window
+    if recent is None:
+        return plain(recipe, row, x)
+    text = f"{row.wording.came} on {plural(recent, 'day')} in the last {horizon} days"
+    return Told(f"{text}, on {number(x)} in the {horizon} before.", 0 if recent == x else bad_below(x)(recent))
+
+
+def last_year(recipe: Recipe, row: Row, x: float) -> Told:
+    """Returns her active days in the same season a year ago."""
+    days = "no day" if x == 0 else plural(x, "day")
+    return Told(f"{row.wording.came} on {days} in the same season last year ({recipe.window} days).")
+
+
+def incidents(recipe: Recipe, row: Row, x: float) -> Told:
+    """Returns what went wrong, and when last."""
+    return _gone_wrong("incident" if x <= 1 else "incidents", recipe, row, x, is_last_one=x > 0)
+
+
+def incidents_of_kind(recipe: Recipe, row: Row, x: float) -> Told:
+    """Returns what of one kind went wrong; when last, if the year saw no other kind."""
+    kind = recipe.value.removeprefix("kind=").replace("_", " ").strip()
+    return _gone_wrong(_kind(kind, x), recipe, row, x, is_last_one=x == row.number("incidents_count_365d"))
+
+
+def last_score(recipe: Recipe, row: Row, x: float) -> Told:
+    """Returns the last score beside the average one."""
+    change, by = row.number(f"{recipe.noun}_change"), " by others" if recipe.noun.startswith("about") else ""
+    mean = ten(x if change is None else min(max(x - change, 0.0), 1.0))
+    beside = "" if mean == ten(x) else f", {mean.removesuffix(' of 10')} on average"
+    return Told(f"Last score{by} {ten(x)}{beside} (every scale brought to 0-10).", bad_below(0.6)(x))
+
+
+def streak(recipe: Recipe, row: Row, x: float) -> Told | None:
+    """Returns how many invitations in a row she left unanswered; None where nobody asked her."""
+    rate = row.number("response_rate")
+    if rate is None:
+        return None
+    if x == 0:
+        return Told("Answered the last survey invitation.", -1)
+    last = "survey invitation" if x == 1 else f"{number(x)} survey invitations"
+    return Told(f"Left the last {last} unanswered; she has answered {share(rate)} of all.", 1)
+
+
+def response_rate(recipe: Recipe, row: Row, x: float) -> Told:
+    """Returns how many invitations she answers, lately and of all."""
+    overall = row.number("response_rate") if recipe.window else None
+    beside = "" if overall is None or share(overall) == share(x) else f"; {share(overall)} of all so far"
+    leaning = bad_below(overall)(x) if beside and overall is not None else 0
+    return Told(f"Answered {share(x)} of her survey invitations {period(recipe.window)}{beside}.", leaning)
+
+
+def words(recipe: Recipe, row: Row, x: float) -> Told:
+    """Returns how often she said anything, lately and over the year."""
+    year = row.number("words_count_365d") if recipe.window != 365 else None
+    beside = f"; {plural(year, 'time')} in the last 365" if year else ""
+    if x == 0:
+        return Told(f"Not heard from her {period(recipe.window)}{beside}.", 1 if year else 0)
+    return Told(f"Heard from her {plural(x, 'time')} {period(recipe.window)}{beside}.")
+
+
+def never_asked(recipe: Recipe, row: Row, x: float) -> Told:
+    """Returns whether anybody ever asked her."""
+    return Told("Never invited to a survey." if x else "Has been invited to a survey.")
+
+
+def contract_end(recipe: Recipe, row: Row, x: float) -> Told:
+    """Returns when her contract ends."""
+    return Told(f"Her contract ended {ago(-x)}." if x < 0 else f"Her contract ends in {elapsed(x)}.")
+
+
+def joined(recipe: Recipe, row: Row, x: float) -> Told:
+    """Returns how long she has been a customer."""
+    is_new = x < NEW_DAYS
+    return Told(f"Customer for {elapsed(x)}{' only' if is_new else ''}.", int(is_new))
+
+
+def contract_amount(recipe: Recipe, row: Row, x: float) -> Told:
+    """Returns what her contract costs beside her average contract."""
+    change, now = row.number("contract_amount_change"), money(x, row)
+    mean = money(x / change, row) if change else now
+    return Told(f"Her contract costs {now}{'' if mean == now else f'; {mean} on average so far'}.")
+
+
+def last_spend(recipe: Recipe, row: Row, x: float) -> Told:
+    """Returns her last order's amount beside her average order."""
+    over, last = row.number("spend_last_over_mean"), money(x, row)
+    mean = money(x / over, row) if over else last
+    if over is None or mean == last:
+        return Told(f"Last order: {last}.")
+    return Told(f"Last order: {last}; her orders average {mean}.", bad_below(1)(over))
+
+
+def _gone_wrong(what: str, recipe: Recipe, row: Row, x: float, *, is_last_one: bool) -> Told:
+    if x == 0:
+        return Told(f"No {what} {period(recipe.window)}.", -1)
+    since = row.number("days_since_last_incident") if is_last_one else None
+    last = "" if since is None else f", {'the last one ' if x > 1 else ''}{ago(since)}"
+    return Told(f"{number(x)} {what} {period(recipe.window)}{last}.", 1)
+
+
+def _kind(kind: str, n: float) -> str:
+    """The kind as a noun; in quotes where its plural is in doubt."""
+    parts = kind.replace("-", " ").split()
+    is_noun = parts and kind.isascii() and all(part.isalpha() for part in parts)
+    if not is_noun or kind.lower().endswith(_PLURAL_IN_DOUBT) or not _SMALL_WORDS.isdisjoint(kind.lower().split()):
+        return f'incident{"" if n <= 1 else "s"} "{kind}"'
+    if n <= 1:
+        return kind
+    return kind[:-1] + "ies" if kind.endswith("y") and kind[-2:-1] not in "aeiou" else kind + "s"
+
+
+def _capital(words: str) -> str:
+    plain_words = words.replace("_", " ").strip()
+    return plain_words[:1].upper() + plain_words[1:]
