@@ -125,24 +125,40 @@ def compute_signals(
         prior: the frozen prior of the base, for rhythm.
         covers_from: per table, microseconds from which it is complete; None or absent: always.
     """
-    customer, at = np.asarray(customer, np.int64), np.asarray(at, np.int64)
     plans = _plans(streams, base_recipes(tuple(recipes)))
     columns = {recipe.name: np.empty(len(at), np.float32) for recipe in recipes}
     for start in range(0, len(at), _CHUNK):
         piece = slice(start, start + _CHUNK)
         season = season_of(at[piece], prior=prior, gap_days=gap_days, horizon_days=horizon_days)
-        base = _base_features(plans, customer[piece], at[piece], covers_from)
         moment = Moment(season, prior, horizon_days)
-        for recipe in recipes:
-            columns[recipe.name][piece] = _feature(recipe, base, moment)
+        exact = _exact(plans, recipes, customer[piece], at[piece], moment, covers_from)
+        for name, feature in exact.items():
+            columns[name][piece] = feature
     return pd.DataFrame({recipe.name: _delivered(recipe, columns[recipe.name]) for recipe in recipes})
+
+
+def exact_signals(
+    streams: Mapping[str, Stream], recipes: Sequence[Recipe], *, customer: Int64, at: Int64, prior: Prior,
+    horizon_days: int, gap_days: int, covers_from: Mapping[str, int | None],
+) -> dict[str, Float64]:  # fmt: skip
+    """Returns the same features by name as float64, before they are rounded to be delivered (categories as codes)."""
+    season = season_of(at, prior=prior, gap_days=gap_days, horizon_days=horizon_days)
+    plans = _plans(streams, base_recipes(tuple(recipes)))
+    return _exact(plans, recipes, customer, at, Moment(season, prior, horizon_days), covers_from)
+
+
+def _exact(
+    plans: Sequence[_Plan], recipes: Sequence[Recipe], customer: Int64, at: Int64, moment: Moment,
+    covers_from: Mapping[str, int | None],
+) -> dict[str, Float64]:  # fmt: skip
+    # Copies: the kernel is compiled for writable arrays, and what pandas hands out is not.
+    found = _base_features(plans, np.array(customer, np.int64), np.array(at, np.int64), covers_from)
+    return {recipe.name: _feature(recipe, found, moment) for recipe in recipes}
 
 
 def _base_features(
     plans: Sequence[_Plan], customer: Int64, at: Int64, covers_from: Mapping[str, int | None]
 ) -> dict[Recipe, Float64]:  # fmt: skip
-    # Copies: the kernel is compiled for writable arrays, and what pandas hands out is not.
-    customer, at = np.array(customer), np.array(at)
     found: dict[Recipe, Float64] = {}
     for plan in plans:
         read = plan.run(customer, at)

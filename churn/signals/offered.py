@@ -57,6 +57,8 @@ def slug_of(label: str) -> str:
 
 
 def _most_frequent(column: pa.ChunkedArray[Any], most: int) -> tuple[str, ...]:
-    counted = pa.table({"label": column.drop_null()}).group_by("label").aggregate([("label", "count")]).to_pydict()
+    counted = (
+        pa.table([column.drop_null()], names=["label"]).group_by("label").aggregate([("label", "count")]).to_pydict()
+    )
     ranked = sorted((-count, label) for count, label in zip(counted["label_count"], counted["label"], strict=True))
     return tuple(sorted(label for _, label in ranked[:most]))
