@@ -171,6 +171,16 @@ def duration(seconds: float, _: Row | None = None) -> str:
     return plural(round(seconds / 3600, 1), "hour")
 
 
+def capital(words: str) -> str:
+    """Returns words as the beginning of a sentence.
+
+    >>> capital("late_delivery")
+    'Late delivery'
+    """
+    plain = words.replace("_", " ").strip()
+    return plain[:1].upper() + plain[1:]
+
+
 def plural(n: float, one: str) -> str:
     """Returns `n` with its noun.
 
@@ -181,9 +191,18 @@ def plural(n: float, one: str) -> str:
     return f"{text} {one}" if text == "1" else f"{text} {one}s"
 
 
+def times(n: float) -> str:
+    """Returns how often.
+
+    >>> times(1), times(3)
+    ('once', '3 times')
+    """
+    return "once" if n == 1 else plural(n, "time")
+
+
 def days(x: float, _: Row | None = None) -> str:
-    """Returns a number of days."""
-    return plural(round(x, 1), "day")
+    """Returns a number of days, to a tenth below 10."""
+    return plural(round(x, 1 if x < 10 else 0), "day")
 
 
 def ago(since: float, _: Row | None = None) -> str:
@@ -253,7 +272,7 @@ def amounts(none: str, text: str, *, show: Show, versus: Versus) -> Sentence:
 def says(
     text: str, *, show: Show = number, lean: Lean = neutral, absent: str = "", told_by: tuple[str, ...] = ()
 ) -> Sentence:
-    """Returns the sentence of a `{value}` in its `{period}`; `{year}` is its value over the year where that is longer."""
+    """Returns the sentence of a `{value}` in its `{period}`; `{year}` is the same over the year."""
 
     def tell(recipe: Recipe, row: Row, x: float) -> Told | None:
         value = show(x, row)
@@ -265,7 +284,7 @@ def says(
 
 def _compared(versus: Versus | None, recipe: Recipe, row: Row, x: float, show: Show) -> tuple[str, int]:
     held = versus(recipe, row, x) if versus else None
-    if held is None:
+    if held is None or x == held[1] == 0:
         return "", 0
     clause, level = held
     leaning = 0 if abs(x - level) <= SAME * level else bad_below(level)(x)

@@ -23,6 +23,7 @@ from churn.drivers.phrases import (
     duration,
     money,
     neutral,
+    number,
     says,
     share,
     ten,
@@ -78,12 +79,17 @@ def _as_part(place: int, *, otherwise: Tell = tellings.plain) -> Sentence:
 
 
 def _pace(what: str, *, lean: Lean = _FALLING) -> Sentence:
-    """How fast she goes in a short window beside a long one (a trend), or beside the year before it (a drift)."""
+    """How fast she goes in a short window beside a long one (a trend), or beside the time before it (a drift)."""
 
     def tell(recipe: Recipe, row: Row, x: float) -> Told | None:
-        short, long = (part.window for part in recipe.of)
-        before = "in the year before" if recipe.how == "baseline_ratio" else f"over the last {long} days"
-        return Told(f"{what} in the last {short} days: {share(x)} of her pace {before}.", lean(x))
+        short, long = (part.window or 0 for part in recipe.of)
+        before = (
+            f"in the {long - short} days before" if recipe.how == "baseline_ratio" else f"over the last {long} days"
+        )
+        pace = f"{share(x)} of" if x < 2 else f"{number(x)} times"
+        # Where visits are not recorded, the days of her purchases stand for them.
+        told = _ACTIVE_DAYS if recipe.of[0].noun == "active" else what
+        return Told(f"{told} in the last {short} days: {pace} her pace {before}.", lean(x))
 
     return Sentence(tell)
 
@@ -92,6 +98,7 @@ def _trend(what: str) -> Sentence:
     return _as_part(0, otherwise=_pace(what).tell)
 
 
+_ACTIVE_DAYS = "Days on which she came"
 _SEEN_CONTACTS = ("contacts_count_30d", "contacts_count_90d", "contacts_count_365d")
 _SEEN_INCIDENTS = ("incidents_count_30d", "incidents_count_90d", "incidents_count_365d")
 _SEEN_FEEDBACK = ("feedback_count_90d", "feedback_count_365d")
@@ -111,7 +118,6 @@ SENTENCES: dict[tuple[str, str], Sentence] = {
     ("spend_trend", "rate_ratio"): _trend("Spend"),
     ("orders_trend", "rate_ratio"): _trend("Orders"),
     ("drift_spend", "baseline_ratio"): _pace("Spend"),
-    ("drift_orders", "baseline_ratio"): _pace("Orders"),
     ("spend_mean_change", "ratio"): _as_part(0),
     ("spend_last_over_mean", "ratio"): _as_part(0),
     ("returns", "count"): counts("No return", "1 return", "{n} returns", lean=_SOME),
@@ -148,16 +154,18 @@ SENTENCES: dict[tuple[str, str], Sentence] = {
     ("purchases_channel_main_share", "ratio"): says(
         "{value} of what she bought {period} came through one channel.", show=share
     ),
-    ("visits_weekday_main_share", "ratio"): says("{value} of her visits {period} fell on one weekday.", show=share),
+    ("visits_weekday_main_share", "ratio"): says(
+        "{value} of her visits {period} fell on the same day of the week.", show=share
+    ),
     ("purchases_weekday_main_share", "ratio"): says(
-        "{value} of her purchases {period} fell on one weekday.", show=share
+        "{value} of her purchases {period} fell on the same day of the week.", show=share
     ),
     # rhythm
     ("active", "days"): counts("{came} on no day", "{came} on 1 day", "{came} on {n} days", versus=usual),
     ("purchase", "days_since_last"): Sentence(tellings.last_time, "No purchase on record.", ("orders_count",)),
     ("visit", "days_since_last"): Sentence(tellings.last_time, "No visit on record.", _SEEN_VISITS),
-    ("purchase", "days_since_first"): says("First purchase {value}.", show=ago),
-    ("visit", "days_since_first"): says("First visit {value}.", show=ago),
+    ("purchase", "days_since_first"): says("First purchase on record {value}.", show=ago),
+    ("visit", "days_since_first"): says("First visit on record {value}.", show=ago),
     ("", "gap_mean"): Sentence(tellings.recency),
     ("", "gap_std"): Sentence(tellings.gap_spread),
     ("", "gap_last"): Sentence(tellings.gap_last),
@@ -171,12 +179,17 @@ SENTENCES: dict[tuple[str, str], Sentence] = {
     ("expected_days", "expected_days"): Sentence(tellings.expected),
     ("season_factor", "season"): Sentence(tellings.season),
     ("active_days_before", "difference"): Sentence(tellings.days_before),
-    ("active_days_trend", "rate_ratio"): _trend("Days on which she came"),
+    ("active_days_trend", "rate_ratio"): _trend(_ACTIVE_DAYS),
     ("active_days_same_season_last_year", "difference"): Sentence(tellings.last_year),
     # service
-    ("contacts", "count"): counts("No contact", "1 contact", "{n} contacts"),
+    ("contacts", "count"): counts(
+        "No contact with customer service", "1 contact with customer service", "{n} contacts with customer service"
+    ),
     ("contact", "days_since_last"): says(
-        "Last contact {value}.", show=ago, absent="No contact on record.", told_by=_SEEN_CONTACTS
+        "Last contact with customer service {value}.",
+        show=ago,
+        absent="No contact with customer service on record.",
+        told_by=_SEEN_CONTACTS,
     ),
     ("contacts_trend", "rate_ratio"): _pace("Contacts", lean=neutral),
     ("contacts_unresolved", "count"): counts(
@@ -271,7 +284,7 @@ SENTENCES: dict[tuple[str, str], Sentence] = {
     ("response_rate_change", "difference"): _as_part(0),
     ("words", "count"): Sentence(tellings.words),
     ("word", "days_since_last"): says(
-        "Last heard from her {value}.", show=ago, absent="Never heard from her.", told_by=_SEEN_WORDS
+        "Last heard from her {value}.", show=ago, absent="No contact or feedback on record.", told_by=_SEEN_WORDS
     ),
     ("stopped_talking", "stopped"): _as_part(0),
     ("drift_words", "baseline_ratio"): _pace("Contacts and feedback"),
@@ -279,7 +292,7 @@ SENTENCES: dict[tuple[str, str], Sentence] = {
     ("voice", "days_since_last"): says(
         "Last said that something was wrong {value}.",
         show=ago,
-        absent="Never said that something was wrong.",
+        absent="No word on record that something was wrong.",
         told_by=_SEEN_WORDS,
     ),
     ("voice", "count"): counts(
@@ -294,7 +307,9 @@ SENTENCES: dict[tuple[str, str], Sentence] = {
         lean=_SOME,
     ),
     ("incidents_unfollowed_share", "ratio"): says(
-        f"After {{value}} of her incidents {{period}} {_NO_WORD}.", show=share, lean=_SOME
+        f"Of her incidents {{period}} at least {FOLLOW_DAYS} days old, {{value}} were met with silence.",
+        show=share,
+        lean=_SOME,
     ),
     ("unfollowed_incident", "days_since_last"): says(
         f"Something went wrong {{value}} and {_NO_WORD}.",

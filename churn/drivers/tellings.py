@@ -10,6 +10,8 @@ from churn.drivers.phrases import (
     ago,
     bad_above,
     bad_below,
+    capital,
+    days,
     elapsed,
     money,
     number,
@@ -17,6 +19,7 @@ from churn.drivers.phrases import (
     plural,
     share,
     ten,
+    times,
 )
 from churn.signals.recipes import Recipe
 from churn.timeline.rhythm import LOUD_SILENCE
@@ -29,10 +32,6 @@ _HOWS = {
     "distinct": "different ones", "days": "number of days", "streak": "in a row", "once": "once only",
 }  # fmt: skip
 _BEFORE_THE_NOUN = frozenset({"days_since_last", "days_since_first", "days_since", "days_until"})
-_PLURAL_IN_DOUBT = ("s", "x", "z", "ch", "sh", "ed", "ing", "ly")
-_SMALL_WORDS = frozenset(
-    {"a", "at", "by", "for", "from", "in", "no", "not", "of", "off", "on", "out", "to", "with", "without"}
-)
 
 
 def plain_name(recipe: Recipe) -> str:
@@ -42,21 +41,24 @@ def plain_name(recipe: Recipe) -> str:
     'Days since last contact'
     """
     if recipe.how in _BEFORE_THE_NOUN:
-        return _capital(f"{recipe.how} {recipe.noun}")
+        return capital(f"{recipe.how} {recipe.noun}")
     how = "" if recipe.is_derived or recipe.how == "state" else _HOWS.get(recipe.how, recipe.how)
     window = period(recipe.window) if recipe.window else ""
     within = ", ".join(part for part in (how if recipe.noun else "", window) if part)
-    return _capital(recipe.noun.removeprefix("profile_") or how) + (f" ({within})" if within else "")
+    return capital(recipe.noun.removeprefix("profile_") or how) + (f" ({within})" if within else "")
 
 
 def plain(recipe: Recipe, row: Row, x: float) -> Told:
     """Returns the sentence of a feature that has none of its own: plain name and value."""
-    label = recipe.labels[int(x)] if recipe.labels and 0 <= x < len(recipe.labels) else None
-    return Told(f"{plain_name(recipe)}: {label or number(x)}.")
+    if recipe.labels and 0 <= x < len(recipe.labels):
+        return labelled(recipe, recipe.labels[int(x)])
+    if recipe.noun.startswith(("profile_is_", "profile_has_")):
+        return labelled(recipe, "yes" if x else "no")
+    return labelled(recipe, number(x))
 
 
 def labelled(recipe: Recipe, label: str) -> Told:
-    """Returns the sentence of a category."""
+    """Returns the sentence of a plain name and what is to be said of it."""
     return Told(f"{plain_name(recipe)}: {label}.")
 
 
@@ -109,20 +111,20 @@ def gap_spread(recipe: Recipe, row: Row, x: float) -> Told:
     """Returns how regular she is."""
     mean = row.number("gap_mean")
     around = "" if mean is None else f" around an average of {round(mean)}"
-    return Told(f"The time between her {row.wording.coming}s varies by {plural(round(x), 'day')}{around}.")
+    return Told(f"The time between her {row.wording.coming}s varies by {days(x)}{around}.")
 
 
 def chance_of_absence(recipe: Recipe, row: Row, x: float) -> Told:
     """Returns how likely her own rate makes a window without her."""
-    days = plural(row.wording.horizon_days, "day")
-    text = f"At her own pace, the chance of {days} without a {row.wording.coming} is {share(x)}."
+    window = plural(row.wording.horizon_days, "day")
+    text = f"At her own pace, the chance of {window} without a {row.wording.coming} is {share(x)}."
     return Told(text, bad_above(LOUD_SILENCE)(x))
 
 
 def expected(recipe: Recipe, row: Row, x: float) -> Told:
     """Returns how often her own rate lets her come."""
-    days, window = plural(x, "day"), plural(row.wording.horizon_days, "day")
-    return Told(f"At her own pace, {days} with a {row.wording.coming} can be expected in {window}.")
+    window = plural(row.wording.horizon_days, "day")
+    return Told(f"At her own pace, {days(x)} with a {row.wording.coming} can be expected in {window}.")
 
 
 def season(recipe: Recipe, row: Row, x: float) -> Told:
@@ -145,19 +147,27 @@ def days_before(recipe: Recipe, row: Row, x: float) -> Told:
 
 def last_year(recipe: Recipe, row: Row, x: float) -> Told:
     """Returns her active days in the same season a year ago."""
-    days = "no day" if x == 0 else plural(x, "day")
-    return Told(f"{row.wording.came} on {days} in the same season last year ({recipe.window} days).")
+    on = "no day" if x == 0 else plural(x, "day")
+    return Told(f"{row.wording.came} on {on} in the same season last year ({row.wording.horizon_days} days).")
 
 
 def incidents(recipe: Recipe, row: Row, x: float) -> Told:
-    """Returns what went wrong, and when last."""
-    return _gone_wrong("incident" if x <= 1 else "incidents", recipe, row, x, is_last_one=x > 0)
+    """Returns how much went wrong, and when last."""
+    if x == 0:
+        return Told(f"No incident {period(recipe.window)}.", -1)
+    return Told(f"{plural(x, 'incident')} {period(recipe.window)}{_the_last_one(row, x)}.", 1)
 
 
 def incidents_of_kind(recipe: Recipe, row: Row, x: float) -> Told:
-    """Returns what of one kind went wrong; when last, if the year saw no other kind."""
-    kind = recipe.value.removeprefix("kind=").replace("_", " ").strip()
-    return _gone_wrong(_kind(kind, x), recipe, row, x, is_last_one=x == row.number("incidents_count_365d"))
+    """Returns how often one kind of thing went wrong; when last, if the year saw no other kind.
+
+    The kind is the user's own word, in any language, so it is neither put into the plural nor bent in any other way.
+    """
+    kind = capital(recipe.value.removeprefix("kind="))
+    if x == 0:
+        return Told(f"{kind}: none {period(recipe.window)}.", -1)
+    last = _the_last_one(row, x) if x == row.number("incidents_count_365d") else ""
+    return Told(f"{kind}: {number(x)} {period(recipe.window)}{last}.", 1)
 
 
 def last_score(recipe: Recipe, row: Row, x: float) -> Told:
@@ -190,15 +200,15 @@ def response_rate(recipe: Recipe, row: Row, x: float) -> Told:
 def words(recipe: Recipe, row: Row, x: float) -> Told:
     """Returns how often she said anything, lately and over the year."""
     year = row.number("words_count_365d") if recipe.window != 365 else None
-    beside = f"; {plural(year, 'time')} in the last 365" if year else ""
+    beside = f"; {times(year)} in the last 365" if year else ""
     if x == 0:
         return Told(f"Not heard from her {period(recipe.window)}{beside}.", 1 if year else 0)
-    return Told(f"Heard from her {plural(x, 'time')} {period(recipe.window)}{beside}.")
+    return Told(f"Heard from her {times(x)} {period(recipe.window)}{beside}.")
 
 
 def never_asked(recipe: Recipe, row: Row, x: float) -> Told:
     """Returns whether anybody ever asked her."""
-    return Told("Never invited to a survey." if x else "Has been invited to a survey.")
+    return Told("No survey invitation on record." if x else "Has been invited to a survey.")
 
 
 def contract_end(recipe: Recipe, row: Row, x: float) -> Told:
@@ -228,25 +238,6 @@ def last_spend(recipe: Recipe, row: Row, x: float) -> Told:
     return Told(f"Last order: {last}; her orders average {mean}.", bad_below(1)(over))
 
 
-def _gone_wrong(what: str, recipe: Recipe, row: Row, x: float, *, is_last_one: bool) -> Told:
-    if x == 0:
-        return Told(f"No {what} {period(recipe.window)}.", -1)
-    since = row.number("days_since_last_incident") if is_last_one else None
-    last = "" if since is None else f", {'the last one ' if x > 1 else ''}{ago(since)}"
-    return Told(f"{number(x)} {what} {period(recipe.window)}{last}.", 1)
-
-
-def _kind(kind: str, n: float) -> str:
-    """The kind as a noun; in quotes where its plural is in doubt."""
-    parts = kind.replace("-", " ").split()
-    is_noun = parts and kind.isascii() and all(part.isalpha() for part in parts)
-    if not is_noun or kind.lower().endswith(_PLURAL_IN_DOUBT) or not _SMALL_WORDS.isdisjoint(kind.lower().split()):
-        return f'incident{"" if n <= 1 else "s"} "{kind}"'
-    if n <= 1:
-        return kind
-    return kind[:-1] + "ies" if kind.endswith("y") and kind[-2:-1] not in "aeiou" else kind + "s"
-
-
-def _capital(words: str) -> str:
-    plain_words = words.replace("_", " ").strip()
-    return plain_words[:1].upper() + plain_words[1:]
+def _the_last_one(row: Row, x: float) -> str:
+    since = row.number("days_since_last_incident")
+    return "" if since is None else f", {'the last one ' if x > 1 else ''}{ago(since)}"

@@ -1,0 +1,61 @@
+"""Made-up recipes: everything the catalogue can give, and features as the model sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import chain
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from churn.signals import recipes_for
+from churn.signals.recipes import Recipe
+from churn.tables.contract import CONTRACT
+
+Given = Mapping[str, float | str]
+HORIZON_DAYS = 60
+
+
+def full_tables() -> dict[str, pa.Table]:
+    """Every table with every column, and no more rows than the catalogue needs to know kinds and labels."""
+    tables = {
+        name: pa.table({column.name: pa.array([None], column.arrow_type) for column in contract.columns})
+        for name, contract in CONTRACT.items()
+    }
+    said = {"kind": ["nps", "nps"], "author": ["self", "other"], "score": [1.0, 2.0]}
+    gone_wrong = {"kind": ["late_delivery", "<b>ärger</b>"], "severity": [1.0, 2.0]}
+    profile = {
+        "region": ["north"],
+        "age": [41.0],
+        "is_member": [True],
+        "since": pa.array([None], pa.timestamp("us", tz="UTC")),
+    }
+    contracts = dict(zip(tables["subscriptions"].column_names, tables["subscriptions"].columns, strict=True))
+    return tables | {
+        "feedback": pa.table(said),
+        "incidents": pa.table(gone_wrong),
+        "customers": pa.table(profile),
+        "subscriptions": pa.table({**contracts, "plan": ["basic"]}),
+    }
+
+
+def every_recipe(*, activity: str = "purchases", without: tuple[str, ...] = ()) -> tuple[Recipe, ...]:
+    tables = {name: table for name, table in full_tables().items() if name not in without}
+    attributes = ("region", "age", "is_member")
+    return recipes_for(tables, horizon_days=HORIZON_DAYS, attributes=attributes, activity=activity)
+
+
+ALL = every_recipe()
+BY_NAME = {
+    recipe.name: recipe for recipe in chain(every_recipe(activity="visits"), every_recipe(without=("visits",)), ALL)
+}
+
+
+def features_of(rows: list[Given], recipes: tuple[Recipe, ...] = ALL) -> pd.DataFrame:
+    """Features as the model sees them: float32, categories with their frozen labels, null where a row says nothing."""
+    columns = {}
+    for recipe in recipes:
+        cells = [row.get(recipe.name, np.nan) for row in rows]
+        columns[recipe.name] = pd.Categorical(cells, recipe.labels) if recipe.labels else np.array(cells, np.float32)
+    return pd.DataFrame(columns)
