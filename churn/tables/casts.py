@@ -113,10 +113,10 @@ def _cents(expression: str) -> str:
 
 
 def _time(name: str, source_type: str, reading: Reading) -> Cast:
-    if source_type == "TIMESTAMP WITH TIME ZONE":
-        return Cast(_from_microseconds(name), local="NULL::TIMESTAMP")
+    if source_type == "TIMESTAMP WITH TIME ZONE" or source_type.startswith("TIMESTAMPTZ"):
+        return Cast(_from_microseconds(f"CAST({name} AS TIMESTAMPTZ)"), local="NULL::TIMESTAMP")
     if source_type.startswith("TIMESTAMP") or source_type == "DATE":
-        return Cast("NULL::TIMESTAMP", local=_from_microseconds(name))
+        return Cast("NULL::TIMESTAMP", local=_from_microseconds(f"CAST({name} AS TIMESTAMP)"))
     text = f"trim(CAST({name} AS VARCHAR))"
     instant, local = _read_time(text, reading.time_format)
     return Cast(instant, ((_is_given(f"lower({text})"), _shape(name)),), local)

@@ -24,11 +24,12 @@ _NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How one CSV file is written, and the names in its header."""
+    """How one CSV file is written, the names in its header, and how many empty lines stand before it."""
 
     encoding: str
     delimiter: str
     header: tuple[str, ...]
+    skip: int = 0
 
 
 def sniff(path: Path, *, encoding: str = "utf-8", delimiter: str | None = None) -> Dialect:
@@ -42,17 +43,18 @@ def sniff(path: Path, *, encoding: str = "utf-8", delimiter: str | None = None) 
     """
     with _open(path) as file:
         head = file.read(_HEAD)
-    if not head.strip():
-        raise TableError("is empty")
     encoding = next((name for bom, name in _BOMS.items() if head.startswith(bom)), encoding)
     _check_bytes(path, encoding)
-    text = head.decode("utf-8-sig" if encoding == "utf-8" else encoding, errors="ignore")
+    text = head.decode(_codec(encoding), errors="ignore")
+    if not text.strip():
+        raise TableError("is empty")
     is_whole = len(head) < _HEAD
     chosen = _delimiter(text, delimiter, is_whole=is_whole)
     records = _records(text, chosen, is_whole=is_whole)
     if len(records) < 2 and is_whole:
         raise TableError("has a header and no rows")
-    return Dialect(encoding, chosen, tuple(name.strip() for name in records[0]))
+    skip = next(place for place, line in enumerate(text.splitlines()) if line)
+    return Dialect(encoding, chosen, tuple(name.strip() for name in records[0]), skip)
 
 
 def ragged_rows(path: Path, dialect: Dialect) -> tuple[int, tuple[int, ...]]:
@@ -100,9 +102,11 @@ def _read(file: io.TextIOBase, delimiter: str) -> Iterator[list[str]]:
 
 def _check_bytes(path: Path, encoding: str) -> None:
     decoder = codecs.getincrementaldecoder(_codec(encoding))()
+    done, is_last = 0, False
     with _open(path) as file:
-        done = 0
-        while chunk := file.read(_CHUNK):
+        while not is_last:
+            chunk = file.read(_CHUNK)
+            is_last = not chunk
             if encoding != "utf-16" and b"\0" in chunk:
                 place = done + chunk.index(b"\0")
                 raise TableError(
@@ -110,7 +114,7 @@ def _check_bytes(path: Path, encoding: str) -> None:
                     '(then set encoding = "utf-16")'
                 )
             try:
-                decoder.decode(chunk)
+                decoder.decode(chunk, final=is_last)
             except UnicodeDecodeError:
                 raise TableError(f'is not {encoding}; set its `encoding`, such as "latin-1"') from None
             done += len(chunk)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from churn.config import Config, TableSource
 from churn.errors import TableError, did_you_mean
 from churn.tables.connection import connect
-from churn.tables.files import READABLE, Relation, broken, files_of, relation, select_all
+from churn.tables.files import READABLE, Relation, broken_files, exact_path, files_of, relation, select_all
 from churn.tables.quoting import identifier, literal, literals
 
 _CSV_READERS = frozenset({"read_csv", "read_csv_auto"})
@@ -76,7 +76,8 @@ def _close_fence(connection: duckdb.DuckDBPyConnection, paths: list[Path]) -> No
     connection.execute("SET python_enable_replacements = false")
     connection.execute("SET autoinstall_known_extensions = false")
     connection.execute("SET autoload_known_extensions = false")
-    connection.execute(f"SET allowed_paths = {literals(map(str, paths))}")
+    allowed = dict.fromkeys([*map(str, paths), *map(exact_path, paths)])
+    connection.execute(f"SET allowed_paths = {literals(allowed)}")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
 
@@ -197,7 +198,7 @@ def _with_files(query: str, parsed: _Query, config: Config, problems: list[str])
                 problems.extend(error.problems)
                 continue
             paths.extend(found)
-            listed = ", ".join(literal(str(path)) for path in found)
+            listed = ", ".join(literal(exact_path(path)) for path in found)
             edits.append(
                 (constant["query_location"], constant["query_location_length"], f"[{listed}]" if is_alone else listed)
             )
@@ -241,13 +242,7 @@ def _why_failed(connection: duckdb.DuckDBPyConnection, relations: list[Relation]
     """What went wrong in a query: DuckDB's own words only where they cannot quote a cell."""
     if isinstance(error, duckdb.BinderException | duckdb.CatalogException | duckdb.ParserException):
         return [f"the query cannot be run: {_first_line(str(error))}"]
-    problems: list[str] = []
-    for found in relations:
-        try:
-            connection.execute(f"SELECT count(COLUMNS(*)) FROM {found.sql}").fetchall()
-        except duckdb.Error as own:
-            problems.append(broken(found, own))
-    return problems or [
+    return broken_files(connection, relations) or [
         f"the query failed on its data ({type(error).__name__}); try it on a few rows, and use TRY_CAST"
     ]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import glob
+import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,9 +56,12 @@ def files_of(config: Config, pattern: str) -> list[Path]:
     elif path.is_file():
         found = [path]
     else:
-        found = [Path(name) for name in glob.glob(str(path), recursive=True) if Path(name).is_file()]
+        # Only what the user wrote is a pattern: the folder of `churn.toml` may have brackets in its name.
+        names = glob.glob(str(Path(pattern).expanduser()), root_dir=config.directory, recursive=True)
+        found = [child for child in map(config.resolve, names) if child.is_file()]
     if not found:
-        raise TableError(f"{pattern} does not exist{_nearby(path)}")
+        what = "has no CSV or Parquet file in it" if path.is_dir() else f"does not exist{_nearby(path)}"
+        raise TableError(f"{pattern} {what}")
     return sorted(found)
 
 
@@ -77,10 +82,23 @@ def relation(path: Path, *, source: TableSource) -> Relation:
         return _csv(path, source)
     except TableError as error:
         raise TableError(f"{path.name} {problem}" for problem in error.problems) from None
+    except (OSError, EOFError, zlib.error):
+        raise TableError(f"{path.name} is damaged: its compressed content breaks off; copy it again") from None
 
 
-def broken(found: Relation, error: duckdb.Error) -> str:
-    """Returns why DuckDB could not read a file to its end, without the content that its own message would quote."""
+def broken_files(connection: duckdb.DuckDBPyConnection, relations: Iterable[Relation]) -> list[str]:
+    """Returns which of the files cannot be read to their end, and why; each is tried alone."""
+    problems: list[str] = []
+    for found in relations:
+        try:
+            connection.execute(f"SELECT count(COLUMNS(*)) FROM {found.sql}").fetchall()
+        except duckdb.Error as error:
+            problems.append(_why_broken(found, error))
+    return problems
+
+
+def _why_broken(found: Relation, error: duckdb.Error) -> str:
+    """Says it without the content that DuckDB's own message would quote."""
     if found.dialect is None or found.path is None:
         return f"{found.name} cannot be read ({type(error).__name__}): write the file again"
     count, rows = ragged_rows(found.path, found.dialect)
@@ -96,6 +114,11 @@ def broken(found: Relation, error: duckdb.Error) -> str:
     return f"{found.name} breaks the rules of CSV ({why}); write the file again"
 
 
+def exact_path(path: Path) -> str:
+    """Returns the path as DuckDB must be given it: a file called `a[1].csv` is that file, not a pattern."""
+    return glob.escape(str(path))
+
+
 def _csv(path: Path, source: TableSource) -> Relation:
     if path.suffix.lower() in (".xlsx", ".xls", ".ods", ".json", ".jsonl"):
         raise TableError("is neither CSV nor Parquet; save it as CSV (UTF-8)")
@@ -105,7 +128,8 @@ def _csv(path: Path, source: TableSource) -> Relation:
     names = [f"c{position}" for position in range(len(dialect.header))]
     columns = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
     sql = (
-        f"read_csv({literal(_plain_path(path))}, auto_detect=false, header=true, columns={{{columns}}}, "
+        f"read_csv({literal(exact_path(path))}, auto_detect=false, header=true, "
+        f"skip={dialect.skip}, columns={{{columns}}}, "
         f"delim={literal(dialect.delimiter)}, quote='\"', escape='\"', strict_mode=true, "
         f"encoding={literal(dialect.encoding)})"
     )
@@ -123,7 +147,7 @@ def _check_header(header: tuple[str, ...]) -> None:
 
 
 def _parquet(path: Path) -> Relation:
-    sql = f"read_parquet({literal(_plain_path(path))})"
+    sql = f"read_parquet({literal(exact_path(path))})"
     try:
         with duckdb.connect() as connection:
             described = connection.execute(f"DESCRIBE SELECT * FROM {sql}").fetchall()
@@ -140,11 +164,6 @@ def select_all(found: Relation) -> str:
     """Returns the SQL of the whole relation under the source's own names; a column without one is left out."""
     columns = ", ".join(f"{identifier(inner)} AS {identifier(name)}" for name, inner in found.columns.items() if name)
     return f"SELECT {columns} FROM {found.sql}"
-
-
-def _plain_path(path: Path) -> str:
-    """The path with glob signs escaped: a file called `a[1].csv` is that file."""
-    return glob.escape(str(path))
 
 
 def _nearby(path: Path) -> str:

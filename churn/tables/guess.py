@@ -10,7 +10,7 @@ from pathlib import Path
 
 from churn.config import TABLE_NAMES
 from churn.errors import TableError
-from churn.tables.contract import CONTRACT
+from churn.tables.contract import CONTRACT, Kind
 from churn.tables.files import READABLE
 from churn.tables.glimpse import Glimpse, glimpse
 from churn.tables.quoting import identifier, literal
@@ -30,7 +30,9 @@ _TELLING = {
     "treatments": ("is_control",),
 }
 _KIND_WORDS = {
-    "feedback": {"nps": "nps", "csat": "csat", "ces": "ces", "complaint": "complaint", "mention": "mention", "": "review"},
+    "feedback": {
+        "nps": "nps", "csat": "csat", "ces": "ces", "complaint": "complaint", "mention": "mention", "": "review",
+    },
     "incidents": {"delay": "late_delivery", "outage": "outage", "failure": "failure", "": "incident"},
     "treatments": {"": "treatment"},
 }  # fmt: skip
@@ -127,17 +129,17 @@ def _mapping(table: str, look: Glimpse) -> dict[str, str]:
     mapping: dict[str, str] = {}
     for ours, names in COLUMN_WORDS[table].items():
         kind = CONTRACT[table].column(ours).kind
-        for name in dict.fromkeys((ours, *names)):
-            column = plain.get(name)
-            if column is None or column in mapping.values():
-                continue
-            if (kind in ("time", "clock") and not look.time_formats(column)) or (
-                kind in ("money", "number") and not look.is_number(column)
-            ):
-                continue
-            mapping[ours] = column
-            break
+        candidates = [plain[name] for name in dict.fromkeys((ours, *names)) if name in plain]
+        fitting = [column for column in candidates if column not in mapping.values() and _fits(look, column, kind)]
+        if fitting:
+            mapping[ours] = fitting[0]
     return mapping
+
+
+def _fits(look: Glimpse, column: str, kind: Kind) -> bool:
+    if kind in ("time", "clock"):
+        return bool(look.time_formats(column))
+    return look.is_number(column) if kind in ("money", "number") else True
 
 
 def _add_missing(guess: _Guess) -> None:

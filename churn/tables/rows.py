@@ -182,29 +182,26 @@ def _instants(sieve: _Sieve, raw: pa.Table, column: Column, zone: str) -> pa.Chu
         fix=fix,
         message=f"{{rows}} in the hour that clocks skip in {zone}; moved to the moment of the change.",
     )
+    return _within_range(sieve, times, column.name)
+
+
+def _within_range(sieve: _Sieve, times: pa.ChunkedArray, column: str) -> pa.ChunkedArray:
+    """The times without impossible ones; where they are the event's own, their rows are dropped, many refuse the table."""
     is_outside = is_out_of_range(times)
-    if not is_outside.any():
-        return times
-    is_event_time = column.name == CONTRACT[sieve.table].time_column
-    share = float(is_outside.mean())
-    if is_event_time and share > MOST_UNREADABLE:
+    is_event_time = column == CONTRACT[sieve.table].time_column
+    if is_event_time and is_outside.mean() > MOST_UNREADABLE:
         rows = ", ".join(map(str, first_rows(np.flatnonzero(is_outside) + 1)))
         sieve.problems.append(
-            f'column "{column.name}": {plural(int(is_outside.sum()), "row")} of {sieve.rows:,} lie before 1990 '
+            f'column "{column}": {plural(int(is_outside.sum()), "row")} of {sieve.rows:,} before 1990 '
             f"or after 2099 (rows {rows}, ...); check tables.{sieve.table}.time_format"
         )
         return times
     outcome = "dropped" if is_event_time else "read as missing"
-    sieve.note(
-        "warning",
-        "time_out_of_range",
-        is_outside,
-        column=column.name,
-        message=f"{{rows}} before 1990 or after 2099; {outcome}.",
-    )
+    message = f"{{rows}} before 1990 or after 2099; {outcome}."
+    sieve.note("warning", "time_out_of_range", is_outside, column=column, message=message)
     if is_event_time:
         sieve.is_kept &= ~is_outside
-    return pc.if_else(pa.array(is_outside), pa.scalar(None, times.type), times)
+    return pc.if_else(pa.array(is_outside), pa.scalar(None, times.type), times) if is_outside.any() else times
 
 
 def _drop_unusable(sieve: _Sieve, values: dict[str, pa.ChunkedArray]) -> None:
@@ -246,7 +243,7 @@ def _known(sieve: _Sieve, values: dict[str, pa.ChunkedArray]) -> pa.ChunkedArray
         message="{rows} known before they happened; taken as known when they happened.",
         fix="Check that both columns mean what their names say, and their time zones.",
     )
-    return pc.max_element_wise(time, known)
+    return pc.max_element_wise(time.cast(pa.int64()), known.cast(pa.int64())).cast(time.type)
 
 
 def _ordered(table: pa.Table, name: str, connection: duckdb.DuckDBPyConnection) -> pa.Table:

@@ -13,7 +13,7 @@ from churn.tables.casts import EPOCHS, Reading, cast
 from churn.tables.connection import connect
 from churn.tables.contract import CONTRACT, Column
 from churn.tables.fence import fenced
-from churn.tables.files import Relation, broken, files_of, relation
+from churn.tables.files import Relation, broken_files, files_of, relation
 from churn.tables.findings import Issue
 from churn.tables.quoting import identifier, literal
 from churn.tables.rows import HASH, LOCAL, PROBLEM, VALUE, tidy
@@ -117,12 +117,19 @@ def _plan(name: str, config: Config, found: Relation) -> tuple[list[Column], dic
     ]
     for column in wanted:
         given = source.columns.get(column.name, _default_origin(column.name, source))
-        if given in found.columns:
+        is_wished = column.name in source.columns or column.is_required
+        if given in source.sensitive:
+            if is_wished:
+                problems.append(f'column "{given}" is sensitive, and read as {column.name}; take one of both back')
+        elif given in found.columns:
             origin[column.name] = given
-        elif column.name in source.columns or column.is_required or given != column.name:
+        elif is_wished:
             problems.append(_absent(name, column.name, given, config, found))
-    if twice := [column for column in origin if column in source.attributes and origin[column] in source.sensitive]:
-        problems.extend(f'attribute "{column}" is listed as sensitive too; take it out of one list' for column in twice)
+    problems += [
+        f'attribute "{column}" is a column of {name} already; take it out of attributes'
+        for column in source.attributes
+        if known.count(column) > 1
+    ]
     if problems:
         raise TableError(problems)
     return [column for column in wanted if column.name in origin], origin
@@ -173,8 +180,11 @@ def _select(
         return rows
     except duckdb.OutOfMemoryException:
         raise TableError("does not fit into engine.memory_limit; raise it in churn.toml") from None
-    except duckdb.Error as error:
-        raise TableError(_why_broken(connection, relations, error)) from None
+    except duckdb.Error:
+        problems = broken_files(connection, relations)
+        if not problems:
+            raise  # no file is to blame: our mistake, and the user should see it as such
+        raise TableError(problems) from None
 
 
 def _select_one(found: Relation, columns: Sequence[Column], origin: dict[str, str], reading: Reading) -> str:
@@ -207,23 +217,12 @@ def _check_format(connection: duckdb.DuckDBPyConnection, name: str, reading: Rea
     if reading.time_format is None or reading.time_format in EPOCHS:
         return
     try:
-        connection.execute(f"SELECT try_strptime('', {literal(reading.time_format)})")
+        connection.execute(f"SELECT try_strptime('', {literal(reading.time_format)})").fetchall()
     except duckdb.Error:
         raise TableError(
             f'tables.{name}.time_format = "{reading.time_format}" is no time format; use one such as '
             f'"%Y-%m-%d %H:%M:%S", or one of {", ".join(EPOCHS)}'
         ) from None
-
-
-def _why_broken(connection: duckdb.DuckDBPyConnection, relations: Sequence[Relation], error: duckdb.Error) -> list[str]:
-    """Which of the files broke the reading: each is tried alone."""
-    problems: list[str] = []
-    for found in relations:
-        try:
-            connection.execute(f"SELECT count(COLUMNS(*)) FROM {found.sql}").fetchall()
-        except duckdb.Error as own:
-            problems.append(broken(found, own))
-    return problems or [broken(relations[0], error)]
 
 
 def _dialect_issues(name: str, source: TableSource, relations: Sequence[Relation]) -> list[Issue]:

@@ -9,7 +9,7 @@ TABLE_WORDS: dict[str, tuple[str, ...]] = {
     "visits": ("visit", "session", "login", "traffic", "pageview"),
     "contacts": ("contact", "ticket", "call", "case", "conversation", "chat", "support"),
     "incidents": ("incident", "delay", "outage", "failure", "defect", "disruption", "stockout"),
-    "feedback": ("feedback", "review", "nps", "csat", "ces", "survey", "rating", "complaint", "mention", "response"),
+    "feedback": ("feedback", "review", "nps", "csat", "ces", "survey", "rating", "complaint", "mention"),
     "invitations": ("invitation", "invite", "sent", "mailing"),
     "customers": ("customer", "user", "member", "client", "account", "profile", "crm"),
     "subscriptions": ("subscription", "contract", "membership", "policy"),
@@ -23,8 +23,8 @@ _CUSTOMER = (
     "account_no", "account", "contact_id", "shopper_id", "buyer_id", "subscriber_id", "loyalty_id", "person_id",
 )  # fmt: skip
 _TIME = (
-    "time", "timestamp", "datetime", "date_time", "event_time", "occurred_at", "occurred_on", "created_at", "created_on",
-    "created", "date", "event_date", "day", "ts",
+    "time", "timestamp", "datetime", "date_time", "event_time", "occurred_at", "occurred_on", "created_at",
+    "created_on", "created", "date", "event_date", "day", "ts",
 )  # fmt: skip
 _CHANNEL = ("channel", "medium", "touchpoint", "device", "platform")
 _TOPIC = ("topic", "category", "reason", "subject", "theme")
@@ -142,5 +142,10 @@ def words_of(name: str) -> set[str]:
     >>> sorted(words_of("Surveys_sent-2024.csv"))
     ['2024', 'csv', 'sent', 'survey']
     """
-    words = plain_name(name).split("_")
-    return {re.sub(r"ies$", "y", word) if word.endswith("ies") else word.removesuffix("s") or word for word in words}
+    return {_singular(word) for word in plain_name(name).split("_")}
+
+
+def _singular(word: str) -> str:
+    if len(word) <= 3 or word.endswith("ss"):  # nps, ces, pos, address
+        return word
+    return word[:-3] + "y" if word.endswith("ies") else word.removesuffix("s")

@@ -50,15 +50,17 @@ PLACEHOLDERS: dict[str, Placeholder] = {
     "visits": Placeholder("Sessions, store visits, logins.", ("customer_id", "time"), ("channel", "duration_seconds")),
     "contacts": Placeholder("Calls, chats, tickets: what customers asked of the service.", ("customer_id", "time"),
                             ("case_id", "topic", "resolved_at", "is_complaint")),
-    "incidents": Placeholder("What went wrong, whether or not the customer spoke: late delivery, failed payment, outage.",
+    "incidents": Placeholder("What went wrong, whether or not the customer spoke: late delivery, outage.",
                              ("customer_id", "time", "kind"), ("severity", "order_id")),
     "feedback": Placeholder('Words and scores. kind is "nps", "csat", "ces", "review", "complaint" or "mention".',
                             ("customer_id", "time", "kind"), ("score", "author", "text")),
     "invitations": Placeholder("Surveys sent, answered or not.", ("customer_id", "time"), ("channel", "answered_at")),
     "customers": Placeholder("Who the customers are: one row each.", ("customer_id",),
                              ("since", "closed_at", "opted_out_at", "is_contactable")),
-    "subscriptions": Placeholder("Contracts with a term.", ("customer_id", "start", "end"), ("plan", "amount", "ended_at")),
-    "treatments": Placeholder("What the company did to keep the customer.", ("customer_id", "time", "kind"), ("is_control",)),
+    "subscriptions": Placeholder("Contracts with a term.", ("customer_id", "start", "end"),
+                                 ("plan", "amount", "ended_at")),
+    "treatments": Placeholder("What the company did to keep the customer.", ("customer_id", "time", "kind"),
+                              ("is_control",)),
 }  # fmt: skip
 
 
