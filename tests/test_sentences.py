@@ -73,6 +73,10 @@ visits_days_30d=0 visits_days_365d=73
     Visited on no day in the last 30 days; on average 6 per 30 days over the last 365.
 days_since_last_visit=0.4
     Last visit less than a day ago.
+days_since_last_visit=69.2 visits_count_365d=12
+    Last visit 69 days ago; 12 visits in the last 365 days.
+visits_count_7d=0 visits_count_365d=2
+    No visit in the last 7 days; on average under 0.1 per 7 days over the last 365.
 visit_seconds_mean_90d=45 visit_seconds_mean_365d=240
     Her visits in the last 90 days lasted 45 seconds on average; 4 minutes over the last 365 days.
 # service
@@ -94,6 +98,10 @@ incidents_late_delivery_count_180d=3 incidents_count_365d=3 days_since_last_inci
 # the last incident may have been of another kind: when is not told
 incidents_late_delivery_count_180d=3 incidents_count_365d=4 days_since_last_incident=12
     Late delivery: 3 in the last 180 days.
+severity_sum_90d=3 incidents_count_90d=2 days_since_last_incident=12
+    2 incidents in the last 90 days with a severity of 3 in total, the last one 12 days ago.
+severity_sum_90d=3 incidents_count_90d=1 days_since_last_incident=12
+    1 incident in the last 90 days with a severity of 3, 12 days ago.
 severity_max_365d=3
     Severity of her worst incident in the last 365 days: 3.
 # feedback
@@ -114,6 +122,8 @@ incidents_unfollowed_count_365d=2
     2 things went wrong in the last 365 days and she said nothing within 14 days.
 incidents_unfollowed_count_365d=1
     1 thing went wrong in the last 365 days and she said nothing within 14 days.
+severity_unfollowed_sum_180d=3
+    After incidents in the last 180 days with a severity of 3 in total she said nothing within 14 days.
 stopped_talking_90d=1 words_count_90d=0 words_count_365d=1
     Not heard from her in the last 90 days; once in the last 365.
 response_rate_change_90d=-0.35 response_rate_90d=0.25 response_rate=0.6

@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from churn.signals.recipes import Recipe
+from churn.signals.recipes import YEAR, Recipe
 
-YEAR = 365
 SAME = 0.05
 """Within this share of her usual, she does as usual."""
 
@@ -137,6 +136,15 @@ def number(x: float, _: Row | None = None) -> str:
     return "0" if text == "-0" else text
 
 
+def rate(x: float, _: Row | None = None) -> str:
+    """Returns how many are usual, to a tenth: more digits than counts can bear out say nothing.
+
+    >>> [rate(x) for x in (12.3, 5.72, 0.97, 0.01, 0.0)]
+    ['12', '5.7', '1', 'under 0.1', '0']
+    """
+    return "under 0.1" if 0 < x < 0.05 else number(round(x, 1))
+
+
 def money(x: float, row: Row) -> str:
     """Returns an amount with its currency: whole units, cents only below 10."""
     amount = f"{x:,.0f}" if abs(x) >= 10 or x == round(x) else f"{x:,.2f}"
@@ -252,7 +260,7 @@ def counts(none: str, one: str, many: str, *, lean: Lean = neutral, versus: Vers
     def tell(recipe: Recipe, row: Row, x: float) -> Told | None:
         text = none if x == 0 else one if x == 1 else many
         begin = text.format(n=number(x), came=row.wording.came, period=period(recipe.window))
-        clause, leaning = _compared(versus, recipe, row, x, number)
+        clause, leaning = _compared(versus, recipe, row, x, rate)
         return Told(f"{begin}{clause}.", leaning if versus else lean(x))
 
     return Sentence(tell)

@@ -237,7 +237,7 @@ SENTENCES: dict[tuple[str, str], Sentence] = {
     ("incident", "days_since_last"): says(
         "Last incident {value}.", show=ago, absent="No incident on record.", told_by=_SEEN_INCIDENTS
     ),
-    ("severity", "sum"): says("Incidents {period} add up to a severity of {value}.", lean=_SOME),
+    ("severity", "sum"): Sentence(tellings.severity),
     ("severity", "max"): says("Severity of her worst incident {period}: {value}.", lean=_SOME),
     ("incidents_per_order", "ratio"): says("Incidents per order {period}: {value}.", lean=_SOME),
     ("incidents_per_visit", "ratio"): says("Incidents per visit {period}: {value}.", lean=_SOME),
@@ -318,9 +318,7 @@ SENTENCES: dict[tuple[str, str], Sentence] = {
         absent="No incident met with silence on record.",
         told_by=_SEEN_INCIDENTS,
     ),
-    ("severity_unfollowed", "sum"): says(
-        f"Severity of the incidents {{period}} after which {_NO_WORD}: {{value}} in all.", lean=_SOME
-    ),
+    ("severity_unfollowed", "sum"): Sentence(tellings.severity_unfollowed),
     # profile
     ("joined", "days_since"): Sentence(tellings.joined),
     ("contract_end", "days_until"): Sentence(tellings.contract_end),

@@ -21,7 +21,8 @@ from churn.drivers.phrases import (
     ten,
     times,
 )
-from churn.signals.recipes import Recipe
+from churn.signals.recipes import YEAR, Recipe
+from churn.signals.streams import FOLLOW_DAYS
 from churn.timeline.rhythm import LOUD_SILENCE
 
 NEW_DAYS = 90
@@ -86,8 +87,15 @@ def recency(recipe: Recipe, row: Row, x: float) -> Told:
 
 
 def last_time(recipe: Recipe, row: Row, x: float) -> Told:
-    """Returns when she last came, with her rhythm where it is the rhythm's own feature."""
-    return recency(recipe, row, x) if recipe.signal == "rhythm" else Told(f"Last {recipe.noun} {ago(x)}.")
+    """Returns when she last came, beside her rhythm where it is the rhythm's own feature, else beside her year."""
+    if recipe.signal == "rhythm":
+        return recency(recipe, row, x)
+    plurals = {"purchase": "orders", "visit": "visits"}
+    year = row.number(f"{plurals[recipe.noun]}_count_{YEAR}d")
+    if not year:
+        return Told(f"Last {recipe.noun} {ago(x)}.")
+    many = plural(year, plurals[recipe.noun].removesuffix("s"))
+    return Told(f"Last {recipe.noun} {ago(x)}; {many} in the last {YEAR} days.", bad_above(YEAR / year)(x))
 
 
 def gap_last(recipe: Recipe, row: Row, x: float) -> Told:
@@ -124,7 +132,8 @@ def chance_of_absence(recipe: Recipe, row: Row, x: float) -> Told:
 def expected(recipe: Recipe, row: Row, x: float) -> Told:
     """Returns how often her own rate lets her come."""
     window = plural(row.wording.horizon_days, "day")
-    return Told(f"At her own pace, {days(x)} with a {row.wording.coming} can be expected in {window}.")
+    text = f"At her own pace, {days(x)} with a {row.wording.coming} can be expected in {window}."
+    return Told(text, bad_below(1)(x))
 
 
 def season(recipe: Recipe, row: Row, x: float) -> Told:
@@ -166,8 +175,26 @@ def incidents_of_kind(recipe: Recipe, row: Row, x: float) -> Told:
     kind = capital(recipe.value.removeprefix("kind="))
     if x == 0:
         return Told(f"{kind}: none {period(recipe.window)}.", -1)
-    last = _the_last_one(row, x) if x == row.number("incidents_count_365d") else ""
+    last = _the_last_one(row, x) if x == row.number(f"incidents_count_{YEAR}d") else ""
     return Told(f"{kind}: {number(x)} {period(recipe.window)}{last}.", 1)
+
+
+def severity(recipe: Recipe, row: Row, x: float) -> Told:
+    """Returns how bad what went wrong was, beside how much it was and when last."""
+    count, since = row.number(f"incidents_count_{recipe.window}d"), row.number("days_since_last_incident")
+    if not count or since is None:
+        return Told(f"Incidents {period(recipe.window)} add up to a severity of {number(x)}.", bad_above(0)(x))
+    of = f"{plural(count, 'incident')} {period(recipe.window)} with a severity of {number(x)}"
+    total, last = (" in total", "the last one ") if count > 1 else ("", "")
+    return Told(f"{of}{total}, {last}{ago(since)}.", 1)
+
+
+def severity_unfollowed(recipe: Recipe, row: Row, x: float) -> Told:
+    """Returns how bad that was after which she said nothing."""
+    if x == 0:
+        return Told(f"No incident {period(recipe.window)} was met with silence.", -1)
+    text = f"After incidents {period(recipe.window)} with a severity of {number(x)} in total"
+    return Told(f"{text} she said nothing within {FOLLOW_DAYS} days.", 1)
 
 
 def last_score(recipe: Recipe, row: Row, x: float) -> Told:
@@ -199,8 +226,8 @@ def response_rate(recipe: Recipe, row: Row, x: float) -> Told:
 
 def words(recipe: Recipe, row: Row, x: float) -> Told:
     """Returns how often she said anything, lately and over the year."""
-    year = row.number("words_count_365d") if recipe.window != 365 else None
-    beside = f"; {times(year)} in the last 365" if year else ""
+    year = row.number(f"words_count_{YEAR}d") if recipe.window != YEAR else None
+    beside = f"; {times(year)} in the last {YEAR}" if year else ""
     if x == 0:
         return Told(f"Not heard from her {period(recipe.window)}{beside}.", 1 if year else 0)
     return Told(f"Heard from her {times(x)} {period(recipe.window)}{beside}.")
