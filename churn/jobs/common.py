@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from churn.config import Config
@@ -36,3 +39,14 @@ def attributes_of(config: Config) -> list[str]:
 def threads_of(config: Config) -> int:
     """Returns the threads to use: the configured ones, else all of the machine's."""
     return config.engine.threads or os.cpu_count() or 1
+
+
+def plain(value: Any) -> Any:
+    """Returns a result as JSON can hold it: numbers that are not finite become null, numpy's become Python's."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, (float, np.floating)):
+        return float(value) if math.isfinite(value) else None
+    return value.item() if isinstance(value, np.generic) else value

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from churn.config import Config
+from churn.delivery.files import write_atomically
+from churn.delivery.page import report_page
+from churn.delivery.plots import draw
+from churn.delivery.tracking import track_run
 from churn.drivers.contributions import contributions, of_signals
-from churn.errors import LeakError
-from churn.jobs.common import attributes_of, signals_of, threads_of
+from churn.errors import ChurnError, LeakError
+from churn.jobs.common import attributes_of, plain, signals_of, threads_of
+from churn.jobs.report import record_of
 from churn.jobs.schedule import Schedule, schedule_of
 from churn.models.backtest import Material, learn_by, run_backtest
+from churn.models.baselines import BASELINES
 from churn.models.boosting import Growing, raw_margin
 from churn.models.bundle import GOLDEN_ROWS, Bundle, save_bundle
 from churn.models.champion import promote
@@ -71,6 +79,9 @@ def train(config: Config, *, allow_leak: bool = False, progress: Progress = lamb
     explained = _sample(material, EXPLAINED_ROWS)
     values = contributions(factors.leave, explained)
     result["drivers"] = _drivers(of_signals(values, bundle.recipes))
+    result["warnings"] = []
+    progress("drawing, reporting and tracking")
+    _deliver(result, predictions, values, explained, config=config, home=home, data=bundle.training["data"])
     return {**result, "seconds": round(time.monotonic() - started, 1)}
 
 
@@ -170,3 +181,25 @@ def _drivers(by_signal: pd.DataFrame) -> list[dict[str, Any]]:
     strength = by_signal.abs().mean().sort_values(ascending=False, kind="stable")
     total = float(strength.sum()) or 1.0
     return [{"signal": str(name), "mean_abs": float(value), "share": float(value) / total} for name, value in strength.items()]
+
+
+def _deliver(
+    result: dict[str, Any], predictions: pd.DataFrame, values: np.ndarray, explained: pd.DataFrame, *, config: Config,
+    home: Path, data: dict[str, str],
+) -> None:  # fmt: skip
+    """Pictures, page and record beside the bundle, then the MLflow run; a store that fails costs the run, not the model."""
+    scores = {"model": predictions["p_leave"].to_numpy()}
+    scores |= {name: predictions[f"rank:{name}"].to_numpy() for name in BASELINES if name != "base_rate"}
+    pictures = draw(result, outcome=predictions["has_left"].to_numpy(float), scores=scores, contributions=values[:, :-1], features=explained)
+    page = report_page(result, plots=pictures, currency=config.currency)
+    record = record_of(home)
+    record.mkdir(exist_ok=True)
+    for name, picture in pictures.items():
+        write_atomically(record / f"{name}.png", lambda new, picture=picture: new.write_bytes(picture))
+    write_atomically(record / "report.html", lambda new: new.write_text(page, encoding="utf-8"))
+    text = json.dumps(plain(result), indent=1, ensure_ascii=False, allow_nan=False)
+    write_atomically(record / "result.json", lambda new: new.write_text(text, encoding="utf-8"))
+    try:
+        result["run_id"] = track_run(result, config=config, bundle=home, plots=pictures, page=page, fingerprint=data)
+    except ChurnError as error:
+        result["warnings"] += error.problems

@@ -13,7 +13,7 @@ from churn.models.baselines import (
 )  # fmt: skip
 from churn.models.boosting import Growing
 from churn.models.factors import Factors, TrainingRows, learn, predict
-from churn.models.frame import outcomes_of
+from churn.models.frame import everybody_at, outcomes_of
 from churn.models.known import Known
 from churn.models.target import Target
 from churn.timeline.cutoffs import Cutoff, purged
@@ -108,9 +108,10 @@ def _one_cutoff(material: Material, test: Cutoff, *, settled: int, families: dic
     predicted = predict(factors, features, voice_status=status)
     kept = frame[["customer", "at", "voice_status", "is_treated", "expected_spend", "days_since_last"]]
     result = pd.concat([kept, told, predicted], axis=1)
+    everybody = _purchases(everybody_at(material.known, test, prior=material.prior))
     for name in BASELINES:
         ranked, p = fit_predict(
-            name, train=_purchases(train), y=rows.has_left, test=_purchases(frame),
+            name, train=_purchases(train), y=rows.has_left, test=_purchases(frame), everybody=everybody,
             horizon_days=material.target.horizon_days, gap_days=material.target.gap_days,
         )  # fmt: skip
         result[f"rank:{name}"], result[f"p:{name}"] = ranked, p

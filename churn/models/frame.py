@@ -12,7 +12,7 @@ from churn.models.target import Target
 from churn.tables.history import DAY
 from churn.timeline import outcomes, population
 from churn.timeline.cutoffs import Cutoff
-from churn.timeline.rhythm import Bool, Float64, Pace, Prior, expected_days, fit_prior, own_gap, p_no_visit, pace, season_factor, season_index
+from churn.timeline.rhythm import Bool, Float64, Int64, Pace, Prior, expected_days, fit_prior, own_gap, p_no_visit, pace, season_factor, season_index
 
 
 def learn_prior(known: Known, at: int) -> Prior:
@@ -31,16 +31,14 @@ def why_not(known: Known, target: Target, cutoff: Cutoff, *, prior: Prior) -> po
     return population.why_not_by_orders(known.active, seen, cutoff, standing=known.standing, days=days, least=least)
 
 
-def rows_at(known: Known, target: Target, cutoff: Cutoff, *, prior: Prior, codes: np.ndarray | None = None) -> pd.DataFrame:
-    """Returns one row per eligible customer (or per code of `codes`): what is known of her at the cutoff.
+def rows_at(known: Known, cutoff: Cutoff, *, codes: Int64, prior: Prior) -> pd.DataFrame:
+    """Returns one row per customer of `codes`: what is known of her at the cutoff.
 
     Columns: customer (code), at, voice_status, is_treated, and the figures of the simple rules: active_days,
     tenure_days (first to last activity), age_days (first activity to cutoff), days_since_last, own_gap, expected_days,
     p_no_visit_by_rhythm, spend_mean and spend_sum_180 (currency units), days_recent and days_before (active days in the
     last horizon and in the one before it), expected_spend.
     """
-    if codes is None:
-        codes = np.flatnonzero(why_not(known, target, cutoff, prior=prior) == population.ELIGIBLE)
     seen = pace(known.active, cutoff.at)
     rules = _simple_figures(known, seen, cutoff, prior)
     status = _voice_status(known, seen, cutoff)
@@ -51,9 +49,17 @@ def rows_at(known: Known, target: Target, cutoff: Cutoff, *, prior: Prior, codes
     })  # fmt: skip
 
 
+def everybody_at(known: Known, cutoff: Cutoff, *, prior: Prior) -> pd.DataFrame:
+    """Returns `rows_at` of everybody ever active before the cutoff, long gone or not."""
+    return rows_at(known, cutoff, codes=np.flatnonzero(pace(known.active, cutoff.at).days), prior=prior)
+
+
 def rows(known: Known, target: Target, cutoffs: Sequence[Cutoff], *, prior: Prior) -> pd.DataFrame:
-    """Returns `rows_at` for several cutoffs, sorted by customer and cutoff so that the order of work can't matter."""
-    parts = [rows_at(known, target, cutoff, prior=prior) for cutoff in cutoffs]
+    """Returns `rows_at` of everybody eligible at several cutoffs, sorted by customer and cutoff."""
+    parts = []
+    for cutoff in cutoffs:
+        codes = np.flatnonzero(why_not(known, target, cutoff, prior=prior) == population.ELIGIBLE)
+        parts.append(rows_at(known, cutoff, codes=codes, prior=prior))
     together = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"customer": [], "at": []}, dtype=np.int64)
     return together.sort_values(["customer", "at"], ignore_index=True)
 

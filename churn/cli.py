@@ -1,0 +1,200 @@
+"""The command line: each command reads its options, calls the job of its name, and prints what came of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from churn.terminal import Terminal
+
+if TYPE_CHECKING:
+    from churn.config import Config
+
+app = typer.Typer(
+    name="churn", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False,
+    help="Predicts silent churn: who drifts away without complaining, and why.",
+    epilog="First look: churn demo. Own data: churn init --from DIR, churn check, "
+    "churn train, churn score --out scores.csv.",
+)  # fmt: skip
+
+ConfigFile = Annotated[Path, typer.Option("--config", "-c", help="The project's configuration.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, all else on stderr.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and the result only.")]
+BundleDir = Annotated[Path | None, typer.Option("--bundle", help="A bundle's folder; default: the champion.")]
+At = Annotated[str | None, typer.Option("--at", help="Moment of prediction, such as 2025-03-01; default: the day after the last activity.")]
+TOML = Path("churn.toml")
+INTERRUPTED, TERMINATED, BUG = 130, 143, 3
+
+
+@app.command(epilog="Example: churn init shop --from exports/")
+def init(
+    directory: Annotated[Path, typer.Argument(help="Where churn.toml is written.")] = Path(),
+    source: Annotated[Path | None, typer.Option("--from", help="A folder of CSV or Parquet files to guess the mapping from.")] = None,
+    json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Write a commented churn.toml; --from DIR guesses which file is which table and which column is which."""
+    with _shown(json, quiet) as terminal:
+        from churn.jobs.init import init as job
+
+        terminal.show_init(job(directory, source=source))
+
+
+@app.command(epilog="Example: churn simulate company --customers 5000 --months 24 --seed 7")
+def simulate(
+    directory: Annotated[Path, typer.Argument(help="Where the tables and churn.toml are written.")],
+    customers: Annotated[int, typer.Option(min=1, help="How many customers.")] = 5000,
+    months: Annotated[int, typer.Option(min=1, help="How many months.")] = 24,
+    regime: Annotated[str, typer.Option(help="retail, telecom, mute or no_signal.")] = "retail",
+    seed: Annotated[int, typer.Option(help="Same seed, same company.")] = 7,
+    json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Write a company with known truth: tables, churn.toml, and who really leaves and why."""
+    with _shown(json, quiet) as terminal:
+        from churn.jobs.simulate import simulate as job
+
+        terminal.show_simulation(job(directory, customers=customers, months=months, regime=regime, seed=seed, progress=terminal.progress))
+
+
+@app.command(epilog="Example: churn demo demo")
+def demo(
+    directory: Annotated[Path, typer.Argument(help="Where everything is written.")] = Path("churn-demo"),
+    customers: Annotated[int, typer.Option(min=1, help="How many customers to simulate.")] = 4000,
+    json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Simulate a company, check, train, score and report: the main job in one command."""
+    with _shown(json, quiet) as terminal:
+        from churn.jobs.demo import demo as job
+
+        terminal.show_demo(job(directory, customers=customers, progress=terminal.progress))
+
+
+@app.command(epilog="Example: churn check --config shop/churn.toml")
+def check(config: ConfigFile = TOML, json: Json = False, quiet: Quiet = False) -> None:
+    """Say whether the data can carry a model: findings with their fix, history, leavers, who can be heard."""
+    with _shown(json, quiet) as terminal:
+        from churn.jobs.check import check as job
+
+        terminal.show_check(job(_config(config), progress=terminal.progress))
+
+
+@app.command(epilog="Example: churn train --config shop/churn.toml")
+def train(
+    config: ConfigFile = TOML,
+    allow_leak: Annotated[bool, typer.Option(help="Train although a signal tells the outcome almost alone.")] = False,
+    json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Backtest, train the final model, and track everything in MLflow."""
+    with _shown(json, quiet) as terminal:
+        from churn.jobs.train import train as job
+
+        terminal.show_training(job(_config(config), allow_leak=allow_leak, progress=terminal.progress))
+
+
+@app.command(epilog="Example: churn score --out scores.csv --customers list.csv --at 2025-03-01")
+def score(
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .parquet, .csv or .jsonl.")],
+    customers: Annotated[Path | None, typer.Option(help="A text or CSV file whose first column lists the ids to score.")] = None,
+    at: At = None, bundle: BundleDir = None, config: ConfigFile = TOML, json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Score everybody or a list of customers, each with three reasons or the reason why she is not scored."""
+    with _shown(json, quiet) as terminal:
+        from churn.jobs.lists import read_ids
+        from churn.jobs.moments import moment_from
+        from churn.jobs.score import score as job
+
+        settings = _config(config)
+        listed = read_ids(customers) if customers else None
+        moment = moment_from(at, settings)
+        terminal.show_scores(job(settings, out=out, customers=listed, at=moment, bundle=bundle, progress=terminal.progress), out)
+
+
+@app.command(epilog="Example: churn why C000123 --at 2025-03-01")
+def why(
+    customer_id: Annotated[str, typer.Argument(help="Her id, as in the tables.")],
+    at: At = None, bundle: BundleDir = None, config: ConfigFile = TOML, json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Explain one customer: her risk, what raises and lowers it, and her timeline."""
+    with _shown(json, quiet) as terminal:
+        from churn.jobs.moments import moment_from
+        from churn.jobs.why import why as job
+
+        settings = _config(config)
+        terminal.show_why(job(settings, customer_id, at=moment_from(at, settings), bundle=bundle, progress=terminal.progress))
+
+
+@app.command(epilog="Example: churn report --out report.html --scores scores.parquet")
+def report(
+    out: Annotated[Path, typer.Option("--out", "-o", help="The page to write.")] = Path("report.html"),
+    scores: Annotated[Path | None, typer.Option(help="A scored list to sum up on the page.")] = None,
+    bundle: BundleDir = None, config: ConfigFile = TOML, json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Write one self-contained HTML page about a training run and, if given, a scored list."""
+    with _shown(json, quiet) as terminal:
+        from churn.jobs.report import report as job
+
+        terminal.show_report(job(_config(config), out=out, scores=scores, bundle=bundle, progress=terminal.progress))
+
+
+@app.command(epilog="Example: churn ui --port 5001")
+def ui(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 5000,
+    config: ConfigFile = TOML, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Open the MLflow UI over the project's experiments, on 127.0.0.1."""
+    with _shown(False, quiet) as terminal:
+        from churn.jobs.ui import ui as job
+
+        job(_config(config), port=port, progress=terminal.progress)
+
+
+def _config(path: Path) -> Config:
+    from churn.config import load_config
+
+    return load_config(path)
+
+
+@contextmanager
+def _shown(json: bool, quiet: bool) -> Iterator[Terminal]:
+    """Turns every way a command can end into its exit code and plain words; see the table of exit codes in README.md."""
+    from churn.errors import ChurnError
+
+    terminal = Terminal(is_json=json, is_quiet=quiet)
+    try:
+        yield terminal
+    except ChurnError as error:
+        terminal.show_problems(error.problems)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        terminal.show_problems(["interrupted; nothing is half-written: run the same command again"])
+        raise typer.Exit(INTERRUPTED) from None
+    except (typer.Exit, SystemExit):
+        raise
+    except Exception as error:
+        if os.environ.get("CHURN_DEBUG"):
+            raise
+        terminal.show_problems([f"this is a fault of churn, not yours ({type(error).__name__}); CHURN_DEBUG=1 shows where"])
+        raise typer.Exit(BUG) from None
+
+
+def _terminated(*_: object) -> None:
+    print("stopped; nothing is half-written: run the same command again", file=sys.stderr)
+    raise SystemExit(TERMINATED)
+
+
+def main() -> None:
+    """The entry point of the `churn` command."""
+    signal.signal(signal.SIGTERM, _terminated)
+    # Threads that spin while they wait make LightGBM eight times slower when anything else runs (measured); sleep instead.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    app()
+
+
+if __name__ == "__main__":
+    main()

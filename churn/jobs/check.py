@@ -1,0 +1,77 @@
+"""`churn check`: whether the data can carry a model, and what to mend first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from churn.config import Config
+from churn.errors import ChurnError
+from churn.jobs.schedule import Schedule, schedule_of
+from churn.models.factors import MIN_LEAVERS
+from churn.models.frame import learn_prior, outcomes_of, rows_at, why_not
+from churn.models.known import Known, prepare
+from churn.tables.shape import shape_issues
+from churn.tables.sources import read_tables
+from churn.timeline.cutoffs import moment_of
+from churn.timeline.population import ELIGIBLE, counts_of
+from churn.timeline.rhythm import LOUD_SILENCE
+
+
+def check(config: Config, *, progress: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+    """Returns the usability report: findings, horizon candidates, population, leavers, and who can be heard.
+
+    Raises:
+        ChurnError: the tables cannot be read at all.
+    """
+    progress("reading tables")
+    tables, issues = read_tables(config)
+    findings = [issue.to_dict() for issue in [*issues, *shape_issues(tables, config)]]
+    known = prepare(tables, config=config)
+    history = {"first": f"{moment_of(known.starts):%Y-%m-%d}", "last": f"{moment_of(known.settled):%Y-%m-%d}",
+               "customers": len(known.customers), "active_customers": int((np.diff(known.active.starts) > 0).sum())}  # fmt: skip
+    progress("looking at rhythm, population and voice")
+    try:
+        schedule = schedule_of(config, known)
+    except ChurnError as error:
+        return {"is_usable": False, "findings": findings, "history": history, "problems": list(error.problems),
+                "horizon": None, "population": None}  # fmt: skip
+    population = _population(known, schedule)
+    problems = _problems(population, schedule)
+    is_usable = not problems and all(finding["severity"] != "error" for finding in findings)
+    return {"is_usable": is_usable, "findings": findings, "history": history, "problems": problems,
+            "horizon": schedule.horizon, "population": population}  # fmt: skip
+
+
+def _population(known: Known, schedule: Schedule) -> dict[str, Any]:
+    """Who is left at the last cutoff whose outcome is complete, how many leave, and how many can be heard."""
+    cutoff, target = schedule.tests[-1], schedule.target
+    prior = learn_prior(known, schedule.tests[0].at)
+    why = why_not(known, target, cutoff, prior=prior)
+    removed = counts_of(why)
+    frame = rows_at(known, cutoff, codes=np.flatnonzero(why == ELIGIBLE), prior=prior)
+    told = outcomes_of(known, target, frame, known_by=known.settled, prior=prior)
+    status = frame["voice_status"].value_counts().to_dict()
+    is_quiet = (frame["voice_status"] == "quiet").to_numpy()
+    left = told["has_left"].to_numpy()
+    loud = float((frame["p_no_visit_by_rhythm"] > LOUD_SILENCE).mean()) if len(frame) else 0.0
+    return {
+        "cutoff": cutoff.label, "training_cutoffs": len(schedule.cutoffs), "eligible": removed.pop("eligible"), "removed": removed,
+        "leavers": int(left.sum()), "leave_rate": float(left.mean()) if len(left) else None,
+        "quiet": int(status.get("quiet", 0)), "already_vocal": int(status.get("already_vocal", 0)),
+        "unobservable": int(status.get("unobservable", 0)), "has_voice": known.has_voice,
+        "silent_leavers": int((left & is_quiet & ~told["has_spoken"].to_numpy()).sum()), "silence_says_little": loud,
+    }  # fmt: skip
+
+
+def _problems(population: dict[str, Any], schedule: Schedule) -> list[str]:
+    problems = []
+    leavers, stayers = population["leavers"], population["eligible"] - population["leavers"]
+    if min(leavers, stayers) < MIN_LEAVERS:
+        problems.append(
+            f"at {population['cutoff']} {leavers} eligible customers leave and {stayers} stay: at least {MIN_LEAVERS} of each are "
+            "needed; give a longer history, a shorter horizon_days, or a wider population in churn.toml"
+        )
+    return problems

@@ -1,0 +1,157 @@
+"""`churn score`: every customer of a list gets a probability with its reasons, or the reason why she gets none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from churn.config import Config
+from churn.delivery.files import write_scores
+from churn.drivers.contributions import contributions
+from churn.drivers.owners import owners_of
+from churn.drivers.reasons import reasons
+from churn.errors import BundleError, TableError
+from churn.jobs.common import signals_of
+from churn.models.bundle import GOLDEN_TOLERANCE, Bundle, load_bundle
+from churn.models.champion import champion_of, newest_of
+from churn.models.frame import rows_at, why_not
+from churn.models.known import Known, prepare
+from churn.tables.sources import read_tables
+from churn.timeline.cutoffs import Cutoff
+from churn.timeline.population import ELIGIBLE
+
+COLUMNS = (
+    "customer_id", "cutoff", "status", "why_not_scored", "p_leave", "p_silent", "p_vocal", "voice_status", "percentile", "band",
+    "p_no_visit_by_rhythm", "expected_spend", "value_at_risk", "driver_1", "driver_2", "driver_3", "reason_1", "reason_2",
+    "reason_3", "owner_1", "owner_2", "owner_3", "model_id",
+)  # fmt: skip
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A scored list.
+
+    Attributes:
+        scores: one row per customer of the list, the columns of `COLUMNS`.
+        model_id: of the bundle.
+        bundle: its folder.
+        cutoff: the moment of prediction.
+        warnings: what the user should know before acting on the list.
+    """
+
+    scores: pd.DataFrame
+    model_id: str
+    bundle: Path
+    cutoff: Cutoff
+    warnings: tuple[str, ...]
+
+
+def score(
+    config: Config, *, out: Path | None = None, customers: Sequence[str] | None = None, at: int | None = None,
+    bundle: Path | None = None, progress: Progress = lambda _: None,
+) -> Scored:  # fmt: skip
+    """Returns the scores of `customers` in their order (default: everybody eligible first by risk), written to `out`.
+
+    Args:
+        config: the project.
+        out: `.parquet`, `.csv` or `.jsonl`; nothing is written without it.
+        customers: ids; every one gets a row, scored or with the reason why not. Default: everybody in the tables.
+        at: the cutoff, microseconds UTC; default the midnight after the last activity.
+        bundle: a bundle's folder; default the champion, else the newest bundle.
+        progress: told what goes on.
+
+    Raises:
+        ChurnError: no bundle, a damaged one, unusable tables, or an unwritable file.
+    """
+    home, warnings = find_bundle(config, bundle)
+    model_id, model, gap = load_bundle(home)
+    if not gap <= GOLDEN_TOLERANCE:
+        warnings.append(f"this machine's libraries give other predictions than the training's (difference {gap:.1e}); train again: churn train")
+        if out is not None and out.exists():
+            raise BundleError(f"{out} is not overwritten: {warnings[-1]}")
+    progress("reading tables")
+    tables, _ = read_tables(config)
+    warnings += _missing_tables(model, tables, config)
+    known = prepare(tables, config=config, activity_kind=model.target.activity)
+    cutoff = model.target.cutoff(known.ends if at is None else at)
+    progress(f"scoring at {cutoff.label}")
+    scores = score_known(known, model, cutoff, customers=customers, config=config).assign(model_id=model_id)[list(COLUMNS)]
+    if out is not None:
+        write_scores(scores, out, metadata={"model_id": model_id, "cutoff": cutoff.label, "warnings": "; ".join(warnings)})
+    return Scored(scores, model_id, home, cutoff, tuple(warnings))
+
+
+def score_known(
+    known: Known, bundle: Bundle, cutoff: Cutoff, *, customers: Sequence[str] | None, config: Config
+) -> pd.DataFrame:
+    """Returns the score columns (but `model_id`) of the listed customers in their order, or of everybody by risk."""
+    ids = known.customers if customers is None else pa.array(list(customers), pa.string())
+    codes = known.codes_of(ids)
+    why = np.append(why_not(known, bundle.target, cutoff, prior=bundle.prior), "unknown")[codes]
+    eligible = np.unique(codes[why == ELIGIBLE])
+    scored = _scored_rows(known, bundle, cutoff, eligible, config)
+    position = pd.Series(np.arange(len(eligible)), index=eligible).reindex(codes)
+    listed = scored.take(position.fillna(0).astype(int)) if len(scored) else scored.reindex(range(len(codes)))
+    listed = listed.reset_index(drop=True).mask(pd.Series(why != ELIGIBLE), other=None)
+    listed.insert(0, "customer_id", ids.to_pylist())
+    listed.insert(1, "cutoff", cutoff.label)
+    listed.insert(2, "status", np.where(why == ELIGIBLE, "scored", "not_scored"))
+    listed.insert(3, "why_not_scored", pd.Series(why).where(why != ELIGIBLE, None))
+    if customers is None:
+        listed = listed.sort_values(["status", "percentile", "p_leave", "customer_id"], ascending=[False, False, False, True])
+    return listed.reset_index(drop=True)
+
+
+def find_bundle(config: Config, bundle: Path | None) -> tuple[Path, list[str]]:
+    """Returns the folder of the bundle to use and what to warn of: the given one, the champion, or the newest.
+
+    Raises:
+        BundleError: there is none.
+    """
+    if bundle is not None:
+        return bundle, []
+    models = config.resolve(config.models)
+    champion = champion_of(models)
+    if champion is not None:
+        return champion, []
+    newest = newest_of(models)
+    if newest is None:
+        raise BundleError(f"no model in {models}; train one first: churn train")
+    return newest, ["no model has been promoted (none was better than the simple rules): these scores come from the newest one"]
+
+
+def _scored_rows(known: Known, bundle: Bundle, cutoff: Cutoff, codes: np.ndarray, config: Config) -> pd.DataFrame:
+    frame = rows_at(known, cutoff, codes=codes, prior=bundle.prior)
+    features = signals_of(known, frame, bundle.recipes, target=bundle.target, prior=bundle.prior)
+    predicted = bundle.predict(features, voice_status=frame["voice_status"].to_numpy(str))
+    percentile = bundle.percentile(predicted["margin"].to_numpy())
+    values = contributions(bundle.factors.leave, bundle.matched(features))
+    told = reasons(
+        features, values, bundle.recipes, currency=config.currency, activity=bundle.target.activity,
+        horizon_days=bundle.target.horizon_days, owners=owners_of(config),
+    )  # fmt: skip
+    bands = np.array(config.bands.names, object)[np.searchsorted(config.bands.edges, percentile, side="right")]
+    figures = pd.DataFrame({
+        "p_leave": predicted["p_leave"], "p_silent": predicted["p_silent"], "p_vocal": predicted["p_vocal"],
+        "voice_status": frame["voice_status"], "percentile": percentile, "band": bands,
+        "p_no_visit_by_rhythm": frame["p_no_visit_by_rhythm"], "expected_spend": frame["expected_spend"],
+        "value_at_risk": predicted["p_leave"] * frame["expected_spend"],
+    })  # fmt: skip
+    return pd.concat([figures, told.set_index(figures.index)], axis=1)
+
+
+def _missing_tables(bundle: Bundle, tables: dict[str, Any], config: Config) -> list[str]:
+    missing = [name for name in bundle.tables if name not in tables]
+    if not missing:
+        return []
+    told = f"the model was trained with {', '.join(missing)}, absent now: their signals are null"
+    if config.missing_table == "refuse":
+        raise TableError(f"{told}; give the tables in churn.toml, or set missing_table = \"warn\" to score without them")
+    return [told]

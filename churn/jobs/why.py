@@ -1,0 +1,104 @@
+"""`churn why`: one customer, her risk, what raises and lowers it, and her last events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from churn.config import Config
+from churn.drivers.contributions import contributions, of_signals, points
+from churn.drivers.owners import owners_of
+from churn.drivers.reasons import reasons
+from churn.errors import TableError
+from churn.jobs.common import signals_of
+from churn.jobs.score import find_bundle, score_known
+from churn.models.bundle import Bundle, load_bundle
+from churn.models.frame import rows_at
+from churn.models.known import Known, prepare
+from churn.tables.sources import read_tables
+from churn.timeline.cutoffs import Cutoff, moment_of
+
+SHOWN_EVENTS = 15
+
+
+def why(
+    config: Config, customer_id: str, *, at: int | None, bundle: Path | None, progress: Callable[[str], None] = lambda _: None
+) -> dict[str, Any]:
+    """Returns one customer's score, her drivers in both directions, and her latest visible events.
+
+    Raises:
+        TableError: nobody of that id is in any table.
+    """
+    home, warnings = find_bundle(config, bundle)
+    model_id, model, _ = load_bundle(home)
+    progress("reading tables")
+    tables, _ = read_tables(config)
+    known = prepare(tables, config=config, activity_kind=model.target.activity)
+    code = int(known.codes_of(_ids(customer_id))[0])
+    if code < 0:
+        raise TableError("no table has a customer of that id; ids are text and must match to the letter")
+    cutoff = model.target.cutoff(known.ends if at is None else at)
+    scores = score_known(known, model, cutoff, customers=[customer_id], config=config)
+    row = scores.astype(object).where(scores.notna(), None).to_dict("records")[0]
+    told = {"model_id": model_id, "score": row, "warnings": warnings, "raises": [], "lowers": [], "events": []}
+    if row["why_not_scored"] != "opted_out":
+        told["events"] = _events(known, code, cutoff)
+    if row["status"] == "scored":
+        told |= _drivers(known, model, code, cutoff, config)
+    return told
+
+
+def _drivers(known: Known, bundle: Bundle, code: int, cutoff: Cutoff, config: Config) -> dict[str, Any]:
+    frame = rows_at(known, cutoff, codes=np.array([code]), prior=bundle.prior)
+    features = signals_of(known, frame, bundle.recipes, target=bundle.target, prior=bundle.prior)
+    values = contributions(bundle.factors.leave, features)
+    by_signal = of_signals(values, bundle.recipes).iloc[0]
+    margin = values.sum(axis=1)
+    found: dict[str, Any] = {}
+    for name, lowering in (("raises", False), ("lowers", True)):
+        told = reasons(
+            features, values, bundle.recipes, currency=config.currency, activity=bundle.target.activity,
+            horizon_days=bundle.target.horizon_days, owners=owners_of(config), lowering=lowering,
+        ).iloc[0]  # fmt: skip
+        found[name] = [
+            {
+                "signal": told[f"driver_{rank}"], "reason": told[f"reason_{rank}"], "owner": told[f"owner_{rank}"],
+                "points": float(points(margin, contribution=by_signal[told[f"driver_{rank}"]], calibration=bundle.factors.calibration)[0]),
+            }
+            for rank in (1, 2, 3)
+            if told[f"driver_{rank}"] is not None
+        ]  # fmt: skip
+    return found
+
+
+def _events(known: Known, code: int, cutoff: Cutoff) -> list[dict[str, str]]:
+    """Her latest visible events of every table, newest first: when, which table, and what kind."""
+    found = []
+    for name, events in known.events.items():
+        rows = np.arange(events.starts[code], events.starts[code + 1])
+        rows = rows[(events.time[rows] < cutoff.at) & (events.known[rows] <= cutoff.at)]
+        for row in rows[-SHOWN_EVENTS:]:
+            found.append((int(events.time[row]), name, _detail(events, int(row))))
+    found.sort(reverse=True)
+    return [{"time": f"{moment_of(time):%Y-%m-%d %H:%M}", "table": name, "detail": detail} for time, name, detail in found[:SHOWN_EVENTS]]
+
+
+def _detail(events: Any, row: int) -> str:
+    parts = []
+    for column in ("kind", "topic", "channel"):
+        if column in events.labels and events.columns[column][row] >= 0:
+            parts.append(events.labels[column][events.columns[column][row]])
+    if "amount" in events.columns:
+        parts.append(f"{events.columns['amount'][row] / 100:,.2f}")
+    if "score" in events.columns and not np.isnan(events.columns["score"][row]):
+        parts.append(f"score {events.columns['score'][row]:g}")
+    return ", ".join(parts)
+
+
+def _ids(customer_id: str) -> Any:
+    import pyarrow as pa
+
+    return pa.array([customer_id], pa.string())
