@@ -286,6 +286,21 @@ def test_available_at_is_never_before_the_row(tmp_path: Path) -> None:
     assert codes(issues)["known_before_time"].rows == (1,)
 
 
+def test_row_numbers_are_those_of_the_source_in_a_large_file_too(tmp_path: Path) -> None:
+    rows, wrong = 400_000, [150_001, 300_002, 399_999]
+    times = ["2025-01-01"] * rows
+    amounts, flags = ["1"] * rows, ["yes"] * rows
+    for number in wrong:
+        times[number - 1], amounts[number - 1], flags[number - 1] = "2999-01-01", "inf", "?"
+    ids = pa.array(range(rows)).cast(pa.string())
+    sold = pa.table({"customer_id": ids, "time": times, "amount": amounts, "is_return": flags})
+    pq.write_table(sold, tmp_path / "s.parquet", row_group_size=20_000)
+    _, issues = read(tmp_path, tables={"transactions": {"path": "s.parquet"}}, engine={"threads": 4})
+    assert {issue.code: issue.rows for issue in issues} == {
+        "time_out_of_range": tuple(wrong), "unreadable_values": tuple(wrong),
+    }  # fmt: skip
+
+
 # Duplicates
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from churn.tables.contract import Kind
-from churn.tables.quoting import identifier, literal, literals
+from churn.tables.quoting import identifier, literal
 
 NOT_FINITE = "NOT FINITE"
 """Marks NaN and infinite amounts among the problems; no shape of an unreadable value has capital letters."""
@@ -13,10 +13,12 @@ NOT_FINITE = "NOT FINITE"
 EPOCHS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
 """Microseconds per unit of the whole numbers that may stand for times."""
 
-_MISSING = literals(["", "null", "none", "na", "n/a", "nan", "nat", "\\n"])
-_INFINITE = literals(["inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"])
-_YES = literals(["true", "t", "yes", "y", "1", "1.0"])
-_NO = literals(["false", "f", "no", "n", "0", "0.0"])
+# Words are patterns and not lists: DuckDB turns a long list into a join, and a join forgets the order of the rows, by
+# which findings name them.
+_MISSING = literal(r"(null|none|na|n/a|nan|nat|\\n)?")
+_INFINITE = literal(r"[-+]?inf(inity)?")
+_YES = literal(r"true|t|yes|y|1|1\.0")
+_NO = literal(r"false|f|no|n|0|0\.0")
 _NUMBER = literal(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d{1,3})?")
 _LOCAL = literal(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?)?")
 _AWARE = literal(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[-+]\d{2}(:?\d{2})?)")
@@ -82,7 +84,8 @@ def _flag(name: str, source_type: str) -> Cast:
     if source_type == "BOOLEAN":
         return Cast(name)
     text = _plain(name)
-    value = f"CASE WHEN list_contains({_YES}, {text}) THEN true WHEN list_contains({_NO}, {text}) THEN false END"
+    is_yes, is_no = f"regexp_full_match({text}, {_YES})", f"regexp_full_match({text}, {_NO})"
+    value = f"CASE WHEN {is_yes} THEN true WHEN {is_no} THEN false END"
     return Cast(value, ((_is_given(text), _shape(name)),))
 
 
@@ -91,7 +94,7 @@ def _written_number(name: str, decimal: str, *, is_money: bool) -> Cast:
     plain = text if decimal == "." else f"replace(replace({text}, '.', '?'), ',', '.')"
     read = _cents(plain) if is_money else f"TRY_CAST({plain} AS DOUBLE)"
     value = f"CASE WHEN regexp_full_match({plain}, {_NUMBER}) THEN {read} END"
-    is_infinite = f"list_contains({_INFINITE}, {text})" + (f" OR {text} = 'nan'" if is_money else "")
+    is_infinite = f"regexp_full_match({text}, {_INFINITE})" + (f" OR {text} = 'nan'" if is_money else "")
     return Cast(value, ((is_infinite, literal(NOT_FINITE)), (_is_given(text), _shape(name))))
 
 
@@ -153,7 +156,7 @@ def _plain(name: str) -> str:
 
 
 def _is_given(text: str) -> str:
-    return f"{text} IS NOT NULL AND NOT list_contains({_MISSING}, {text})"
+    return f"{text} IS NOT NULL AND NOT regexp_full_match({text}, {_MISSING})"
 
 
 def _shape(name: str) -> str:

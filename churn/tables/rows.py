@@ -186,7 +186,7 @@ def _instants(sieve: _Sieve, raw: pa.Table, column: Column, zone: str) -> pa.Chu
 
 
 def _within_range(sieve: _Sieve, times: pa.ChunkedArray, column: str) -> pa.ChunkedArray:
-    """The times without impossible ones; where they are the event's own, their rows are dropped, many refuse the table."""
+    """The times without impossible ones; of events they drop the row, and many refuse the table."""
     is_outside = is_out_of_range(times)
     is_event_time = column == CONTRACT[sieve.table].time_column
     if is_event_time and is_outside.mean() > MOST_UNREADABLE:
