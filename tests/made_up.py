@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -59,15 +60,18 @@ def _maybe(dice: random.Random, *choices: Any) -> Any:
 def _transaction(dice: random.Random, late: int | None) -> Row:
     return {
         "amount": dice.choice([-1250, 0, 1, 999, 10_000, 123_456]), "order_id": _maybe(dice, "o1", "o2"),
-        "channel": _maybe(dice, "web", "shop"), "category": _maybe(dice, "food", "toys", "books"),
-        "quantity": _maybe(dice, 1.0, 2.5, 7.0), "discount": _maybe(dice, 0, 150), "is_return": _maybe(dice, False, False, True),
+        "channel": _maybe(dice, "web", "shop"),
+        "category": _maybe(dice, "food", "toys", "books"),
+        "quantity": _maybe(dice, 1.0, 2.5, 7.0), "discount": _maybe(dice, 0, 150),
+        "is_return": _maybe(dice, False, False, True),
     }  # fmt: skip
 
 
 def _contact(dice: random.Random, late: int | None) -> Row:
     return {
-        "case_id": _maybe(dice, "c1", "c2", "c3"), "channel": _maybe(dice, "phone", "chat"), "topic": _maybe(dice, "bill", "return"),
-        "agent_id": _maybe(dice, "a1", "a2"), "wait_seconds": _maybe(dice, 0.0, 12.25, 900.0, float("inf")),
+        "case_id": _maybe(dice, "c1", "c2", "c3"), "channel": _maybe(dice, "phone", "chat"),
+        "topic": _maybe(dice, "bill", "return"),
+        "agent_id": _maybe(dice, "a1", "a2"), "wait_seconds": _maybe(dice, 0.0, 12.25, 900.0, math.inf),
         "handle_seconds": _maybe(dice, 60.5, 61.5), "resolved_at": late, "is_complaint": _maybe(dice, True, False),
     }  # fmt: skip
 
@@ -75,8 +79,10 @@ def _contact(dice: random.Random, late: int | None) -> Row:
 def _said(dice: random.Random, late: int | None) -> Row:
     low, high = dice.choice([(None, None), (0.0, 100.0), (5.0, 5.0)])
     return {
-        "kind": dice.choice(["nps", "csat", "ces", "review", "complaint", "mention"]), "author": _maybe(dice, "self", "other"),
-        "score": _maybe(dice, -1.0, 0.0, 1.0, 3.0, 5.0, 6.0, 7.0, 10.0, 33.3), "score_min": low, "score_max": high,
+        "kind": dice.choice(["nps", "csat", "ces", "review", "complaint", "mention"]),
+        "author": _maybe(dice, "self", "other"),
+        "score": _maybe(dice, -1.0, 0.0, 1.0, 3.0, 5.0, 6.0, 7.0, 10.0, 33.3), "score_min": low,
+        "score_max": high,
         "higher_is_better": _maybe(dice, True, False),
     }  # fmt: skip
 
@@ -84,14 +90,16 @@ def _said(dice: random.Random, late: int | None) -> Row:
 def _customer(dice: random.Random, late: int | None) -> Row:
     return {
         "since": late, "closed_at": _maybe(dice, AT - 50 * DAY, AT + DAY), "region": _maybe(dice, "north", "south"),
-        "points": _maybe(dice, 1.5, -3.0), "is_member": _maybe(dice, True, False), "plan": _maybe(dice, "basic", "gold"),
+        "points": _maybe(dice, 1.5, -3.0), "is_member": _maybe(dice, True, False),
+        "plan": _maybe(dice, "basic", "gold"),
         "plan__valid_from": _maybe(dice, AT - 1, AT, AT - 400 * DAY),
     }  # fmt: skip
 
 
 def _contract(dice: random.Random, late: int | None) -> Row:
     return {
-        "end": _maybe(dice, AT - DAY, AT + 10 * DAY), "plan": _maybe(dice, "basic", "gold"), "amount": dice.choice([999, 1999]),
+        "end": _maybe(dice, AT - DAY, AT + 10 * DAY), "plan": _maybe(dice, "basic", "gold"),
+        "amount": dice.choice([999, 1999]),
         "ended_at": late, "ended_how": _maybe(dice, "cancel", "lapse"), "ended_reason": _maybe(dice, "too dear"),
     }  # fmt: skip
 
@@ -149,3 +157,8 @@ def tables_of(rows: Mapping[str, list[Row]]) -> dict[str, pa.Table]:
             [column.cast(field.type) for column, field in zip(columns, schema, strict=True)], schema=schema
         )
     return tables
+
+
+def _column(facts: list[Any], kind: pa.DataType) -> pa.Array:
+    """Moments are integers in rows and clocks in tables."""
+    return pa.array(facts, pa.int64()).cast(kind) if kind == _CLOCK else pa.array(facts, kind)

@@ -1,7 +1,7 @@
 """The oracle: every recipe in plain Python, one row at a time, sharing no code with the kernel, to check it by.
 
-Instead of clocks it looks at the tables as they stood at the cutoff: first it drops what nobody could have seen, then it
-counts. Slow and obvious on purpose.
+Instead of clocks it looks at the tables as they stood at the cutoff: first it drops what nobody could have seen, then
+it counts. Slow and obvious on purpose.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import datetime as dt
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -30,8 +31,8 @@ class Oracle:
     """What is known of one customer at one cutoff."""
 
     def __init__(
-        self, rows: Rows, who: str, at: int, *, timezone: str, activity: str, prior: Prior, horizon_days: int, gap_days: int,
-        covers_from: Mapping[str, int | None],
+        self, rows: Rows, who: str, at: int, *, timezone: str, activity: str, prior: Prior, horizon_days: int,
+        gap_days: int, covers_from: Mapping[str, int | None],
     ) -> None:  # fmt: skip
         self.at, self.zone, self.activity = at, ZoneInfo(timezone), activity
         self.prior, self.horizon_days, self.gap_days, self.covers_from = prior, horizon_days, gap_days, covers_from
@@ -69,7 +70,7 @@ class Oracle:
 
     def _stream(self, name: str) -> list[Row]:
         if name not in self.streams:
-            rows = getattr(self, "_" + name.partition("_")[0] if name.startswith("profile_") else "_" + name)()
+            rows = getattr(self, "_profile" if name.startswith("profile_") else "_" + name)()
             # Ties are broken by when a row became known and then by the facts themselves, nulls first.
             self.streams[name] = sorted(
                 rows,
@@ -168,10 +169,12 @@ class Oracle:
         low = [
             row for row in self._feedback() if row["negative"] and not any(row["time"] >= moment for moment in closed)
         ]
-        # A cancellation is voice at the moment it is made, wherever its contract began.
-        ended = [row for row in self.everything["subscriptions"] if self._has_happened(row["ended_at"])]
-        stated = [row for row in ended if row["ended_how"] == "cancel" and row["ended_reason"] is not None]
-        return complaints + low + [{"time": row["ended_at"], "known": row["ended_at"]} for row in stated]
+        # A cancellation is voice from when it is made and known, wherever its contract began.
+        stated = [
+            max(row["ended_at"], row["available_at"]) for row in self.everything["subscriptions"]
+            if row["ended_at"] is not None and row["ended_how"] == "cancel" and row["ended_reason"] is not None
+        ]  # fmt: skip
+        return complaints + low + [{"time": time, "known": time} for time in stated if time < self.at]
 
     def _invitations(self) -> list[Row]:
         found = []
@@ -291,7 +294,7 @@ def _fact(row: Row, value: str) -> Any:
 
 
 def _rhythm(how: str, days: list[int]) -> float | None:
-    gaps = [later - earlier for earlier, later in zip(days, days[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(days)]
     if how == "days":
         return len(days)
     if len(gaps) < (2 if how == "gap_std" else 1):

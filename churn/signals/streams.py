@@ -262,11 +262,21 @@ def _words(bucket: _Bucket) -> dict[str, Stream]:
     if not sources:
         return {}
     words = bucket.events(voice.word_events(bucket.tables))
-    voices = bucket.events(voice.voice_events(bucket.tables))
+    voices = bucket.events(voice.voice_events(bucket.tables | _endings_when_known(bucket.tables)))
     return {
         "words": Stream(sources, words.starts, words.time, words.known, {}),
         "voice": Stream(sources, voices.starts, voices.time, voices.known, {}),
     }
+
+
+def _endings_when_known(tables: Tables) -> dict[str, pa.Table]:
+    """The subscriptions with each ending at the moment it became known: a row heard of late must not speak earlier."""
+    if "subscriptions" not in tables or "ended_at" not in tables["subscriptions"].column_names:
+        return {}
+    table = tables["subscriptions"]
+    ended, available = table["ended_at"], table["available_at"]
+    known = pc.if_else(pc.greater(available, ended), available, ended)
+    return {"subscriptions": table.set_column(table.column_names.index("ended_at"), "ended_at", known)}
 
 
 _MAKERS: dict[str, Callable[[_Bucket], dict[str, Stream]]] = {
