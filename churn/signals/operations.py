@@ -176,16 +176,8 @@ def contract_recipes(tables: Tables) -> list[Recipe]:
         contracts("contracts", "count"),
     ]
     if has(tables, "subscriptions", "plan"):
-        found.append(
-            Recipe(
-                "profile",
-                "contract_plan",
-                "state",
-                "subscriptions",
-                "plan",
-                labels=labels_of(tables["subscriptions"]["plan"]),
-            )
-        )
+        plans = labels_of(tables["subscriptions"]["plan"])
+        found.append(Recipe("profile", "contract_plan", "state", "subscriptions", "plan", labels=plans))
     if has(tables, "subscriptions", "amount"):
         last, mean = contracts("contract_amount", "last", "amount"), contracts("contract_amount", "mean", "amount")
         found += [last, derived("profile", "contract_amount_change", "ratio", None, last, mean)]

@@ -137,7 +137,7 @@ def _items(bucket: _Bucket) -> Stream:
     rows = bucket.tables["transactions"]
     is_bought = rows["amount"].to_numpy() > 0
     if "is_return" in rows.column_names:
-        is_bought &= ~rows["is_return"].fill_null(False).to_numpy()
+        is_bought &= ~np.asarray(rows["is_return"].fill_null(pa.scalar(False)))
     events = bucket.events(rows.filter(pa.array(is_bought)), "category", "channel")
     return _stream(events, "transactions", {name: _code(events, name) for name in events.columns})
 

@@ -1,0 +1,118 @@
+"""The walk back on a handful of rows whose answers can be read off by eye."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from churn.signals.kernel import MISSING, WHOLE, Op, first_known, walk_back
+from churn.tables.history import NEVER, Int64
+
+STARTS = np.array([0, 5, 5, 7], np.int64)
+TIME = np.array([10, 20, 20, 30, 40, 15, 35], np.int64)
+KNOWN = np.array([10, 20, 33, 30, 40, 15, 90], np.int64)
+VALUES = np.array([[4, 0], [MISSING, 1], [7, 0], [-2, 0], [5, 2], [9, 0], [1, 0]], np.int64)
+CLOCKS = np.array([[11, NEVER], [25, 45], [NEVER, 50], [30, 35], [NEVER, NEVER], [0, 0], [0, 0]], np.int64)
+
+
+def read(
+    op: Op, *, value: int = -1, begins: int = -1, ends: int = -1, customer: int = 0, at: int = 45, window: int = WHOLE
+) -> int:
+    """What one accumulator holds at the edge of one window."""
+    ops = np.array([[op, value, begins, ends, 0 if op >= Op.DISTINCT else -1]], np.int64)
+    found = walk_back(
+        STARTS, TIME, KNOWN, VALUES, CLOCKS, ops, np.array([window]), np.array([0]), np.array([0, 1]), 3,
+        np.array([customer]), np.array([at]),
+    )  # fmt: skip
+    return int(found[0, 0])
+
+
+@pytest.mark.parametrize(
+    ("op", "expected"),
+    [(Op.COUNT, 4), (Op.SUM, 14), (Op.MAX, 7), (Op.MIN, -2), (Op.LAST, 5), (Op.LAST_TIME, 40), (Op.FIRST_TIME, 10)],
+)
+def test_nulls_do_not_count(op: Op, expected: int) -> None:
+    assert read(op, value=0) == expected
+
+
+@pytest.mark.parametrize(("at", "expected"), [(10, 0), (11, 1), (20, 1), (21, 2), (33, 4), (40, 4), (41, 5)])
+def test_a_row_counts_after_its_time_and_from_when_it_is_known(at: int, expected: int) -> None:
+    assert read(Op.COUNT, at=at) == expected
+
+
+@pytest.mark.parametrize(("window", "expected"), [(0, 0), (4, 0), (5, 1), (15, 2), (25, 4), (35, 5), (WHOLE, 5)])
+def test_a_window_holds_its_first_microsecond(window: int, expected: int) -> None:
+    assert read(Op.COUNT, window=window) == expected
+
+
+@pytest.mark.parametrize(("at", "expected"), [(24, 1), (25, 2), (44, 3), (45, 3), (50, 3)])
+def test_a_value_counts_from_its_own_clock(at: int, expected: int) -> None:
+    assert read(Op.COUNT, begins=0, at=at) == expected
+
+
+@pytest.mark.parametrize(("at", "expected"), [(34, 4), (35, 3), (45, 3), (50, 2)])
+def test_a_value_ceases_to_count_at_its_own_clock(at: int, expected: int) -> None:
+    assert read(Op.COUNT, ends=1, at=at) == expected
+
+
+def test_nothing_is_missing_or_zero() -> None:
+    for op in Op:
+        value = -1 if op in (Op.COUNT, Op.STREAK, Op.LAST_TIME, Op.FIRST_TIME) else 0
+        for nobody in (1, -1):
+            empty = Op.MAX <= op <= Op.FIRST_TIME or op in (Op.GAP_LAST, Op.GAP_MAX)
+            assert read(op, value=value, customer=nobody) == (MISSING if empty else 0)
+
+
+@pytest.mark.parametrize(
+    ("op", "expected"),
+    [(Op.DAYS, 3), (Op.GAP_SUM, 30), (Op.GAP_SQUARES, 500), (Op.GAP_LAST, 20), (Op.GAP_MAX, 20)],
+)
+def test_gaps_lie_between_visible_days_only(op: Op, expected: int) -> None:
+    """Seen at 45 from days 1, 1, 11, 31: a row of day 21 that is known at 50 takes no part."""
+    ops = np.array([[op, 0, -1, -1, -1]], np.int64)
+    time, known = np.array([1, 2, 11, 21, 31]), np.array([1, 2, 11, 50, 31])
+    days, none = np.array([[1], [1], [11], [21], [31]]), np.empty((5, 0), np.int64)
+    whole, first, ends = np.array([WHOLE]), np.array([0]), np.array([0, 1])
+    found = walk_back(
+        np.array([0, 5]), time, known, days, none, ops, whole, first, ends, 1, np.array([0]), np.array([45])
+    )
+    assert found[0, 0] == expected
+
+
+@pytest.mark.parametrize(("op", "expected"), [(Op.DISTINCT, 3), (Op.MOST, 3), (Op.ONCE, 2)])
+def test_codes_are_counted_apart(op: Op, expected: int) -> None:
+    assert read(op, value=1) == expected
+
+
+def test_a_code_seen_once_is_taken_back_when_seen_again() -> None:
+    assert read(Op.ONCE, value=1, window=5) == 1
+    assert read(Op.ONCE, value=1, begins=0) == 1  # code 1 alone has begun to count; code 2 never does
+
+
+def test_a_streak_ends_with_the_first_row_that_does_not_count() -> None:
+    assert read(Op.STREAK, ends=1) == 1
+    assert read(Op.STREAK, ends=1, at=34) == 4
+    assert read(Op.STREAK, ends=1, at=55) == 1
+
+
+def test_scratch_pads_do_not_mix_rows_or_customers() -> None:
+    rows = 1_500  # more than one block
+    ops = np.array([[Op.DISTINCT, 1, -1, -1, 0], [Op.MOST, 1, -1, -1, 1]], np.int64)
+    customer = np.resize(np.array([0, 2, 1, -1]), rows)
+    found = walk_back(
+        STARTS, TIME, KNOWN, VALUES, CLOCKS, ops, np.array([5, WHOLE]), np.array([0, 0, 1]), np.array([0, 1, 3]), 3,
+        customer, np.full(rows, 45),
+    )  # fmt: skip
+    expected = np.resize(np.array([[1, 3, 3], [0, 1, 1], [0, 0, 0], [0, 0, 0]]), (rows, 3))
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_first_known_is_the_earliest_report_inside_the_half_open_window() -> None:
+    def ask(opens: int, length: int, customer: int = 0) -> Int64:
+        return first_known(np.array([customer]), np.array([opens]), length, STARTS, TIME, KNOWN)
+
+    assert ask(20, 10).tolist() == [20]
+    assert ask(21, 9).tolist() == [NEVER]
+    assert ask(21, 10).tolist() == [30]
+    assert ask(0, 100, customer=1).tolist() == [NEVER]
+    assert ask(30, 10, customer=2).tolist() == [90]
