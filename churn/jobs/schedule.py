@@ -7,14 +7,16 @@ from typing import Any
 
 from churn.config import Config
 from churn.errors import NotEnoughDataError
+from churn.models.frame import learn_prior, why_not
 from churn.models.known import Known
 from churn.models.target import Target, target_of
 from churn.tables.history import DAY
 from churn.timeline.cutoffs import Cutoff, checked_tests, microseconds, moment_of, proposed_tests, training_cutoffs
 from churn.timeline.horizon import propose_horizon
+from churn.timeline.population import ELIGIBLE
 
-WINDOWS_PER_HORIZON = 6
-"""Training cutoffs lie a sixth of a horizon apart unless the configuration says otherwise."""
+ENOUGH_ROWS = 60_000
+"""Training cutoffs lie a sixth of a horizon apart, and a third where that would give more rows than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +55,20 @@ def schedule_of(config: Config, known: Known) -> Schedule:
         tests = checked_tests(given, data_ends=known.settled, grace_days=grace)
     else:
         tests = proposed_tests(data_ends=known.settled, gap_days=target.gap_days, horizon_days=target.horizon_days, grace_days=grace)
-    every = config.train_every_days or max(1, round(target.horizon_days / WINDOWS_PER_HORIZON))
     starts = known.starts + _warm_up(config, target) * DAY
+    every = config.train_every_days or _every_days(known, target, tests[0], starts)
     cutoffs = training_cutoffs(tests[0], starts=starts, settled=known.settled, every_days=every, grace_days=grace)
     _check_room(cutoffs, tests[0], starts, target)
     horizon = {"proposed": config.horizon_days is None, "is_good": is_good, "days": target.horizon_days,
                "candidates": [{**asdict(candidate), "is_good": candidate.is_good} for candidate in candidates]}  # fmt: skip
     return Schedule(target, tests, cutoffs, every, horizon)
+
+
+def _every_days(known: Known, target: Target, first_test: Cutoff, starts: int) -> int:
+    prior = learn_prior(known, first_test.at)
+    eligible = int((why_not(known, target, first_test, prior=prior) == ELIGIBLE).sum())
+    dense, sparse = (max(1, round(target.horizon_days / parts)) for parts in (6, 3))
+    return dense if eligible * (known.settled - starts) / DAY / dense <= ENOUGH_ROWS else sparse
 
 
 def _warm_up(config: Config, target: Target) -> int:

@@ -90,14 +90,15 @@ def parameters(rows: int, rarer: int, growing: Growing) -> dict[str, object]:
     return {
         "objective": "binary",
         "learning_rate": LEARNING_RATE,
-        "num_leaves": int(np.clip(rarer // 200, 4, 24)),
-        "min_data_in_leaf": int(np.clip(rows // 200, 20, 200)),
+        "num_leaves": int(np.clip(rarer // 150, 4, 16)),
+        "min_data_in_leaf": int(np.clip(rows // 150, 20, 500)),
+        "extra_trees": True,
         "feature_fraction": 0.4,
         "bagging_fraction": 0.7,
         "bagging_freq": 1,
         "lambda_l2": 10.0,
         "path_smooth": 10.0,
-        "max_bin": 127,
+        "max_bin": 63,
         "seed": growing.seed,
         "num_threads": growing.threads,
         "deterministic": True,
@@ -121,7 +122,11 @@ def choose_rounds(
         booster = _fit_until_worse(features, y=y, is_train=is_train, is_valid=is_valid, growing=growing)
         best.append(max(1, booster.best_iteration))
         if latest is None:
-            latest, judged, margin = fold, is_valid, raw_margin(booster, features[is_valid], rounds=booster.best_iteration)
+            latest, judged, margin = (
+                fold,
+                is_valid,
+                raw_margin(booster, features[is_valid], rounds=booster.best_iteration),
+            )
     if not best:
         return Rounds(int(np.clip(_rarer(y) // 10, 20, 150)), None, judged, margin)
     return Rounds(round(float(np.mean(best)) * 1.1), latest, judged, margin)

@@ -108,6 +108,21 @@ def fit_calibration(
     return Calibration(method, (*slopes, intercept))
 
 
+def halfway(calibration: Calibration) -> Calibration:
+    """Returns a sigmoid calibration halfway between the fitted one and none; any other as it is.
+
+    The latest matured window is one draw of a season, and the model it judged had seen less than the final one: half of
+    what it says holds up best on what comes next (docs/decisions/004-calibration-halfway.md has the figures).
+
+    >>> halfway(Calibration("sigmoid", (1.5, 0.4)))
+    Calibration(method='sigmoid', parameters=(1.25, 0.2))
+    """
+    if calibration.method != "sigmoid":
+        return calibration
+    slope, intercept = calibration.parameters
+    return Calibration("sigmoid", ((1 + slope) / 2, intercept / 2))
+
+
 def apply(calibration: Calibration, raw_margin: npt.ArrayLike) -> Floats:
     """Returns the calibrated probabilities, shape as `raw_margin`; NaN stays NaN.
 

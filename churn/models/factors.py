@@ -14,7 +14,7 @@ from scipy.special import expit, logit
 from churn.errors import NotEnoughDataError
 from churn.models import boosting
 from churn.models.boosting import Bool, Floats, Growing, Rounds
-from churn.models.calibration import Calibration, apply, fit_calibration
+from churn.models.calibration import Calibration, apply, fit_calibration, halfway
 from churn.timeline.cutoffs import Cutoff
 
 MIN_LEAVERS = 50
@@ -76,7 +76,9 @@ class TrainingRows:
 
     def keep(self, mask: Bool) -> TrainingRows:
         """Returns the rows where `mask` is true."""
-        return TrainingRows(self.features[mask], self.at[mask], self.has_left[mask], self.is_quiet[mask], self.has_spoken[mask])
+        return TrainingRows(
+            self.features[mask], self.at[mask], self.has_left[mask], self.is_quiet[mask], self.has_spoken[mask]
+        )
 
 
 def learn(
@@ -94,7 +96,7 @@ def learn(
     calibration = Calibration("none")
     notes = []
     if rounds.judged.any():
-        calibration = fit_calibration(rounds.margin, y=rows.has_left[rounds.judged], method="sigmoid")
+        calibration = halfway(fit_calibration(rounds.margin, y=rows.has_left[rounds.judged], method="sigmoid"))
     else:
         notes.append("two purged folds don't fit into the training period: rounds by sample size, no calibration")
     silent, why = None, "no table carries the customers' own voice (contacts or feedback by themselves)"
@@ -117,7 +119,9 @@ def predict(factors: Factors, features: pd.DataFrame, *, voice_status: npt.NDArr
     if factors.silent is not None:
         given_leave = silent_given_leave(factors.silent, features)
         product = apply(factors.silent.calibration, _log_odds(p_leave * given_leave))
-        p_silent = np.select([voice_status == "quiet", voice_status == "already_vocal"], [np.minimum(product, p_leave), 0.0], np.nan)
+        p_silent = np.select(
+            [voice_status == "quiet", voice_status == "already_vocal"], [np.minimum(product, p_leave), 0.0], np.nan
+        )
     return pd.DataFrame({
         "margin": margin, "p_leave": p_leave, "p_silent": p_silent, "p_vocal": p_leave - p_silent,
         "p_silent_given_leave": given_leave,
@@ -145,7 +149,9 @@ def _learn_silent(
     outcome = (rows.has_left & ~rows.has_spoken)[on_quiet]
     p_leave = apply(calibration, leave.margin[rows.is_quiet[leave.judged]])
     if min(silent, vocal) < MIN_OF_EACH_VOICE:
-        note = [f"{silent} silent and {vocal} vocal leavers among the quiet: p(silent | leave) is their constant share {share:.3f}"]
+        note = [
+            f"{silent} silent and {vocal} vocal leavers among the quiet: p(silent | leave) is their constant share {share:.3f}"
+        ]
         return SilentFactor(None, share, _calibrate(p_leave * share, outcome)), "", note
     rounds = boosting.choose_rounds(leavers.features, y=is_silent, at=leavers.at, folds=folds, growing=growing)
     booster = boosting.fit(leavers.features, y=is_silent, rounds=rounds.count, growing=growing)
@@ -169,7 +175,7 @@ def _crossfitted(
 def _calibrate(product: Floats, is_silent_leaver: Bool) -> Calibration:
     if not len(product):
         return Calibration("none")
-    return fit_calibration(_log_odds(product), y=is_silent_leaver, method="sigmoid")
+    return halfway(fit_calibration(_log_odds(product), y=is_silent_leaver, method="sigmoid"))
 
 
 def _log_odds(p: Floats) -> Floats:
