@@ -130,7 +130,9 @@ def _finding(finding: Mapping[str, Any]) -> list[str]:
 
 def _horizon(horizon: Mapping[str, Any]) -> list[str]:
     origin = "proposed" if horizon["proposed"] else "set in churn.toml"
-    lines = [f"Horizon   {horizon['days']} days ({origin})", "   days  gaps covered  leave rate  come back  enough history"]
+    is_candidate = any(row["days"] == horizon["days"] for row in horizon["candidates"])
+    compared = "" if is_candidate else "; for comparison the usual ones:"
+    lines = [f"Horizon   {horizon['days']} days ({origin}){compared}", "   days  gaps covered  leave rate  come back  enough history"]
     for row in horizon["candidates"]:
         mark = "*" if row["days"] == horizon["days"] else " "
         lines.append(f" {mark} {row['days']:>4}  {_percent(row['covers_gaps']):>12}  {_percent(row['leave_rate']):>10}  "

@@ -62,6 +62,12 @@ def test_columns_that_tell_nothing() -> None:
     assert found({"transactions": varied}, "constant_column") == []
 
 
+def test_a_constant_that_says_how_to_read_a_row_is_no_finding() -> None:
+    reviews = [{"customer_id": "a", "day": day, "kind": "review", "score_max": 5.0, "topic": "price"} for day in (0, 1)]
+    tables = {"transactions": sales(0, 1), "feedback": table("feedback", reviews)}
+    assert [issue.column for issue in found(tables, "constant_column")] == ["topic"]
+
+
 def test_late_rows_cannot_be_seen_without_available_at() -> None:
     blind = sales(0, 1).set_column(3, "available_at", sales(0, 1)["time"])
     (issue,) = found({"transactions": blind}, "late_rows_unseen")

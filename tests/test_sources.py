@@ -311,10 +311,10 @@ def test_the_same_file_exported_twice_counts_once(tmp_path: Path) -> None:
     twice, issues = read(tmp_path, tables={"transactions": {"path": "?.csv"}})
     assert once["transactions"].equals(twice["transactions"])
     found = codes(issues)["duplicate_rows"]
-    assert (found.count, found.rows) == (2, (3, 4))
+    assert (found.severity, found.count, found.rows) == ("warning", 2, (3, 4))
     kept, issues = read(tmp_path, tables={"transactions": {"path": "?.csv", "duplicates": "keep"}})
     assert kept["transactions"].num_rows == 4
-    assert codes(issues)["duplicate_rows"].count == 2
+    assert (codes(issues)["duplicate_rows"].severity, codes(issues)["duplicate_rows"].count) == ("info", 2)
 
 
 def test_rows_that_differ_in_a_column_we_do_not_read_are_no_duplicates(tmp_path: Path) -> None:

@@ -267,11 +267,10 @@ def _without_duplicates(sieve: _Sieve, ordered: pa.Table, duplicates: str) -> pa
         return ordered
     rows = np.sort(ordered[_ROW].to_numpy()[is_repeated])
     outcome = "dropped" if duplicates == "drop" else "kept, as the configuration asks"
+    severity: Severity = "warning" if duplicates == "drop" else "info"
     fix = "" if duplicates == "keep" else f'If they are real, set tables.{sieve.table}.duplicates = "keep".'
     message = f"{plural(len(rows), 'row')} equal to another in every column of the source; {outcome}."
-    sieve.issues.append(
-        Issue("warning", "duplicate_rows", sieve.table, message, None, len(rows), first_rows(rows), fix)
-    )
+    sieve.issues.append(Issue(severity, "duplicate_rows", sieve.table, message, None, len(rows), first_rows(rows), fix))
     return ordered if duplicates == "keep" else ordered.filter(pa.array(~is_repeated))
 
 

@@ -21,6 +21,9 @@ KINDS: dict[tuple[str, str], tuple[str, ...]] = {
 }
 """The words that mean something in these columns; any other is read, but tells nothing."""
 
+_HOW_TO_READ = frozenset({"kind", "author", "score_min", "score_max", "higher_is_better"})
+"""Columns that say how to read the others: the same in every row is their ordinary state."""
+
 _GAP_FACTOR = 8
 _LEAST_GAP_DAYS = 7
 _STALE_DAYS = 30
@@ -86,7 +89,7 @@ def _columns(name: str, table: pa.Table) -> Iterator[Issue]:
                 len(values),
                 fix="Check the export, or leave the column out.",
             )
-        elif values.null_count == 0 and pc.count_distinct(values).as_py() == 1:
+        elif column not in _HOW_TO_READ and values.null_count == 0 and pc.count_distinct(values).as_py() == 1:
             yield Issue("info", "constant_column", name, "has the same value in every row.", column, len(values))
 
 
