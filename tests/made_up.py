@@ -18,7 +18,7 @@ TIMEZONE = "Europe/Berlin"
 CUSTOMERS = ("007", "1e5", "alice", "客户")
 ATTRIBUTES = ("region", "plan", "points", "is_member")
 _CLOCK = pa.timestamp("us", tz="UTC")
-_EDGES = (0, 7, 14, 30, 60, 90, 120, 180, 305, 365)
+_EDGES = (0, 7, 14, 28, 30, 44, 60, 90, 120, 180, 305, 365)
 _NEAR = (-1, 0, 1)
 Row = dict[str, Any]
 Rows = dict[str, list[Row]]
@@ -137,6 +137,33 @@ def histories(draw: st.DrawFn, *, most_rows: int = 14) -> Rows:
             rows = draw(st.lists(event, max_size=most_rows))
         made[name] = [made_row(name, who, time, time + late, clock, roll) for who, time, late, clock, roll in rows]
     return made
+
+
+def a_busy_past(seed: int) -> Rows:
+    """Many rows of every table for everybody, from two years before `AT` until after it, half of them on whole days."""
+    dice = random.Random(seed)
+    rows: Rows = {}
+    for name in ("transactions", "visits", "contacts", "incidents", "feedback", "invitations", "subscriptions"):
+        days = [dice.choice([dice.randrange(-100, 700), dice.uniform(-100, 700)]) for _ in range(dice.randrange(90))]
+        moments = [AT - round(before * DAY) for before in days]
+        late = [None if dice.random() < 0.5 else time + dice.randrange(40 * DAY) for time in moments]
+        rows[name] = [
+            made_row(
+                name,
+                dice.choice(CUSTOMERS),
+                time,
+                time + dice.choice([0, 0, DAY, 20 * DAY]),
+                clock,
+                dice.randrange(999),
+            )
+            for time, clock in zip(moments, late, strict=True)
+        ]
+    since = [AT - dice.randrange(-DAY, 900 * DAY) for _ in CUSTOMERS]
+    rows["customers"] = [
+        made_row("customers", who, 0, 0, joined, dice.randrange(999))
+        for who, joined in zip(CUSTOMERS, since, strict=True)
+    ]
+    return rows
 
 
 def tables_of(rows: Mapping[str, list[Row]]) -> dict[str, pa.Table]:

@@ -44,7 +44,8 @@ def test_money_stays_in_cents_and_returns_are_apart() -> None:
     plain = {"order_id": None, "is_return": None}
     found = made({"transactions": [
         row("transactions", "b", 3, amount=199, **plain), row("transactions", "a", 2, amount=-50, **plain),
-        row("transactions", "a", 1, amount=70, **(plain | {"is_return": True})), row("transactions", "z", 1, amount=1, **plain),
+        row("transactions", "a", 1, amount=70, **(plain | {"is_return": True})),
+        row("transactions", "z", 1, amount=1, **plain),
     ]})  # fmt: skip
     assert numbers(found["orders"], "spend") == [199]
     assert found["orders"].starts.tolist() == [0, 0, 1]
@@ -85,7 +86,8 @@ def test_an_incident_is_followed_from_when_the_word_is_known() -> None:
     later = FOLLOW_DAYS * DAY
     incidents = [row("incidents", "a", 0), row("incidents", "a", 2 * later), row("incidents", "b", 0)]
     words = [
-        row("contacts", "a", later - 1, known=3 * later), row("contacts", "a", 3 * later), row("contacts", "b", 0, known=7),
+        row("contacts", "a", later - 1, known=3 * later), row("contacts", "a", 3 * later),
+        row("contacts", "b", 0, known=7),
     ]  # fmt: skip
     unfollowed = made({"incidents": incidents, "contacts": words})["incidents"].values["unfollowed"]
     assert clock(unfollowed.begins) == [later, 3 * later, later]

@@ -57,20 +57,11 @@ def walk_back(
     A row counts for the cutoff t if `time < t`, `known <= t`, its value isn't `MISSING`, and t lies between the value's
     own clocks. Customer -1 has no rows.
 
-    Args:
-        starts: the rows of customer c are `starts[c]:starts[c + 1]`, in the order of time.
-        time: microseconds, shape (events,).
-        known: microseconds, shape (events,).
-        values: shape (events, values); codes run from 0 to `width - 1`.
-        clocks: microseconds, shape (events, clocks).
-        ops: one row per accumulator: `Op`, column of `values` (-1: the row itself), column of `clocks` from which it
-            counts (-1: always), column at which it ceases to (-1: never), scratch slot for codes (-1: none).
-        windows: lengths in microseconds, rising.
-        reads: accumulators to read, grouped by window.
-        read_ends: shape (len(windows) + 1,); window w reads `reads[read_ends[w]:read_ends[w + 1]]`.
-        width: number of codes a scratch slot holds.
-        customer: codes, shape (rows,).
-        at: cutoffs in microseconds, shape (rows,).
+    `starts`, `time` and `known` are those of a stream. `values` (events, values) and `clocks` (events, clocks) stand
+    beside them; codes run from 0 to `width - 1`. Each row of `ops` is an accumulator: its `Op`, column of `values`
+    (-1: the row itself), columns of `clocks` from which it counts (-1: always) and at which it ceases to (-1: never),
+    scratch slot for codes (-1: none). `windows` rise, in microseconds; window w reads
+    `reads[read_ends[w]:read_ends[w + 1]]`.
     """
     rows = len(at)
     out = np.empty((rows, len(reads)), np.int64)

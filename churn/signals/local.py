@@ -199,46 +199,36 @@ def _plans(streams: Mapping[str, Stream], recipes: Iterable[Recipe]) -> list[_Pl
 
 def _plan(stream: Stream, recipes: Sequence[Recipe]) -> _Plan:
     columns = _Columns([], [])
-    ops: dict[tuple[Op, str, tuple[str, ...] | None], int] = {}
-    rows: list[list[int]] = []
+    ops: list[list[int]] = []
+    held: dict[tuple[Op, str, tuple[str, ...] | None], int] = {}
     width, slots = 1, 0
     for recipe in recipes:
+        value = _value(stream, recipe)
         for op in BASE_HOWS[recipe.how].ops:
-            if (op, recipe.value, recipe.labels) in ops:
+            key = op, recipe.value, recipe.labels
+            if key in held:
                 continue
-            value = _value(stream, recipe)
             is_coded = op in _CODED
             if is_coded and value.numbers is not None:
                 width = max(width, int(value.numbers.max(initial=0)) + 1)
-            ops[op, recipe.value, recipe.labels] = len(rows)
-            rows.append([int(op), *columns.place(value), slots if is_coded else -1])
+            held[key] = len(ops)
+            ops.append([int(op), *columns.place(value), slots if is_coded else -1])
             slots += is_coded
-    asked = {recipe: [ops[op, recipe.value, recipe.labels] for op in BASE_HOWS[recipe.how].ops] for recipe in recipes}
-    windows = sorted({_length(recipe) for recipe in recipes})
-    reads = [
-        sorted({a for recipe in recipes if _length(recipe) == window for a in asked[recipe]}) for window in windows
-    ]
-    ends = np.cumsum([0, *map(len, reads)])
-    places = {
-        recipe: [
-            int(ends[windows.index(_length(recipe))]) + reads[windows.index(_length(recipe))].index(a)
-            for a in accumulators
-        ]
-        for recipe, accumulators in asked.items()
-    }
+    asked = {recipe: [held[op, recipe.value, recipe.labels] for op in BASE_HOWS[recipe.how].ops] for recipe in recipes}
+    windows, reads, read_ends, places = _reads(asked)
     values, clocks = (_side_by_side(found, len(stream.time)) for found in (columns.values, columns.clocks))
-    flat = np.array([a for group in reads for a in group], np.int64)
-    return _Plan(
-        stream,
-        values,
-        clocks,
-        np.array(rows, np.int64),
-        np.array(windows, np.int64),
-        flat,
-        ends.astype(np.int64),
-        width,
-        places,
-    )
+    return _Plan(stream, values, clocks, np.array(ops, np.int64), windows, reads, read_ends, width, places)
+
+
+def _reads(asked: Mapping[Recipe, list[int]]) -> tuple[Int64, Int64, Int64, dict[Recipe, list[int]]]:
+    """The windows, which accumulators to read at the edge of each, where each window's reads end, and which reads
+    answer each recipe."""
+    wanted = sorted({(_length(recipe), accumulator) for recipe, held in asked.items() for accumulator in held})
+    place = {window_and_accumulator: number for number, window_and_accumulator in enumerate(wanted)}
+    windows, counts = np.unique(np.array([window for window, _ in wanted], np.int64), return_counts=True)
+    reads = np.array([accumulator for _, accumulator in wanted], np.int64)
+    places = {recipe: [place[_length(recipe), accumulator] for accumulator in held] for recipe, held in asked.items()}
+    return windows, reads, np.cumsum([0, *counts]).astype(np.int64), places
 
 
 @dataclass(frozen=True, slots=True)
