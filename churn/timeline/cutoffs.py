@@ -78,17 +78,21 @@ def checked_tests(tests: Sequence[Cutoff], *, data_ends: int, grace_days: int = 
     """
     late = [cutoff for cutoff in tests if closing_of(cutoff, grace_days=grace_days) > data_ends]
     if late:
-        span = (tests[0].gap_days + tests[0].horizon_days + grace_days) * DAY
+        # Whole days back from the one refused, so that the one named keeps its time of day (a local midnight).
+        first = min(late)
+        days_over = -((data_ends - closing_of(first, grace_days=grace_days)) // DAY)
         names = ", ".join(cutoff.label for cutoff in late)
         raise CutoffError(
             f"the outcome window of {names} ends after the data does ({moment_of(data_ends):%Y-%m-%d}); "
-            f"the last valid cutoff is {moment_of(data_ends - span):%Y-%m-%d}: change test_cutoffs in churn.toml"
+            f"the last valid cutoff is {first.moved(-days_over).label}: change test_cutoffs in churn.toml"
         )
     return tuple(sorted(tests))
 
 
-def proposed_tests(*, data_ends: int, gap_days: int, horizon_days: int, grace_days: int = 0, count: int = 3) -> tuple[Cutoff, ...]:
-    """Returns the last `count` test cutoffs whose outcomes are complete, a third of the horizon apart, at midnight UTC."""
+def proposed_tests(
+    *, data_ends: int, gap_days: int, horizon_days: int, grace_days: int = 0, count: int = 3
+) -> tuple[Cutoff, ...]:
+    """Returns the last `count` test cutoffs whose outcomes are complete: a third of the horizon apart, midnight UTC."""
     step = max(1, round(horizon_days / 3)) * DAY
     last = data_ends - (gap_days + horizon_days + grace_days) * DAY
     last -= last % DAY
@@ -98,14 +102,15 @@ def proposed_tests(*, data_ends: int, gap_days: int, horizon_days: int, grace_da
 def training_cutoffs(
     first_test: Cutoff, *, starts: int, settled: int, every_days: int, grace_days: int = 0
 ) -> tuple[Cutoff, ...]:
-    """Returns all cutoffs to learn from, `every_days` apart, in time order: which of them a test may use, `purged` says.
+    """Returns all cutoffs to learn from, `every_days` apart, in time order; `purged` says which of them a test may use.
 
-    One of them closes exactly at the first test; the first lies at or after `starts`, the last closes by `settled`.
+    One of them closes (with its grace) exactly at the first test, if there is room for it; the first lies at or after
+    `starts`, the last closes by `settled`.
     """
     anchor = first_test.moved(-(first_test.gap_days + first_test.horizon_days + grace_days))
     step = every_days * DAY
-    before = max(0, (anchor.at - starts) // step)
-    after = max(0, (settled - closing_of(anchor, grace_days=grace_days)) // step)
+    before = (anchor.at - starts) // step
+    after = (settled - closing_of(anchor, grace_days=grace_days)) // step
     return tuple(anchor.moved(every_days * number) for number in range(-before, after + 1))
 
 

@@ -49,8 +49,8 @@ def propose_horizon(
 ) -> tuple[int, tuple[Candidate, ...], bool]:
     """Returns the proposed horizon in days, the table of candidates, and whether the proposal meets every condition.
 
-    The smallest candidate that covers 80 % of gaps, whose leavers come back in the next window in at most 25 % of cases,
-    and that leaves enough history; else the largest with enough history (False: say so). Only what is visible at
+    The smallest candidate that covers 80 % of gaps, of whose leavers at most 25 % come back in the next window, and
+    that leaves enough history; else the largest with enough history (False: say so). Only what is visible at
     `learning_ends` counts, so the test period teaches nothing.
 
     Args:
@@ -74,7 +74,7 @@ def propose_horizon(
 
 
 def _has_history(starts: int, settled: int, days: int, gap_days: int) -> bool:
-    """A warm-up and two training windows in the first 60 %, three test windows a third of a horizon apart in the rest."""
+    """A warm-up and two training windows in the first 60 %, three tests a third of a horizon apart in the rest."""
     span = (settled - starts) / DAY
     return 0.6 * span >= days + 2 * (days + gap_days) and 0.4 * span >= (days + gap_days) + 2 * days / 3
 
@@ -86,7 +86,8 @@ def _gaps(active: Events, ends: int) -> tuple[Float64, Float64, np.ndarray]:
     is_new = (np.diff(code, prepend=-1) != 0) | (np.diff(day, prepend=-1) != 0)
     code, day = code[is_new], day[is_new]
     is_last = np.diff(code, append=-1) != 0
-    until = np.where(is_last, ends // DAY, np.append(day[1:], 0))
+    # East of Greenwich the last local day may be the one after `ends` in UTC: that gap is 0, not -1.
+    until = np.where(is_last, np.maximum(ends // DAY, day), np.append(day[1:], 0))
     per_customer = np.bincount(code)[code] if len(code) else np.zeros(0)
     is_told = per_customer > 1
     return (until - day).astype(float)[is_told], (1 / np.maximum(per_customer, 1))[is_told], ~is_last[is_told]

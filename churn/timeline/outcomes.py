@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from scipy import stats
 
-from churn.tables.history import DAY, NEVER, Events
+from churn.tables.history import DAY, NEVER, Events, Int64
 from churn.timeline.cutoffs import GRACE_DAYS, Cutoff
-from churn.timeline.population import Standing
-from churn.timeline.rhythm import Bool, Float64, Int64, Pace, Prior, expected_days
-from churn.timeline.voice import is_by_self
+from churn.timeline.population import Standing, ends_of, is_ending_contract
+from churn.timeline.rhythm import Bool, Float64, Pace, Prior, expected_days
+from churn.timeline.voice import voice_sources
 
 PARTIAL_SHARE = 0.5
 PARTIAL_TAIL = 0.10
 VOICE_DAYS = 90
 
 Status = npt.NDArray[np.str_]
+Number = TypeVar("Number", np.int64, np.float64)
 
 
 def has_left(active: Events, cutoff: Cutoff, *, standing: Standing, known_by: int) -> Bool:
@@ -36,8 +39,8 @@ def has_left_partly(active: Events, seen: Pace, cutoff: Cutoff, *, prior: Prior,
     """Returns who came, but far less than she used to, or spent far less. Shape (customers,).
 
     Visits: n <= 0.5 E and the negative-binomial tail P(N <= n) <= 0.10 with E her expected active days in the window;
-    spend: <= 0.5 of expected and below her own 10 % quantile of windows of the same length, spend winsorised at her 95 %
-    quantile of an active day.
+    spend: <= 0.5 of expected and below her own 10 % quantile of past windows of the same length (at least 4 of them),
+    spend winsorised at the 95 % quantile of her own past orders.
     """
     tenure = (seen.last - seen.first) / DAY
     expected = expected_days(seen.days.astype(float), tenure, prior, window_days=cutoff.horizon_days, season=season)
@@ -46,23 +49,25 @@ def has_left_partly(active: Events, seen: Pace, cutoff: Cutoff, *, prior: Prior,
     odds = (prior.days + tenure) / (prior.days + tenure + cutoff.horizon_days * season)
     tail = stats.nbinom.cdf(n, gaps, odds)
     is_rarer = (n > 0) & (n <= PARTIAL_SHARE * expected) & (tail <= PARTIAL_TAIL)
-    return is_rarer | ((n > 0) & _spends_less(active, seen, cutoff, expected, known_by))
+    return np.asarray(is_rarer | ((n > 0) & _spends_less(active, seen, cutoff, expected, known_by)))
 
 
 def has_lapsed(contracts: Events, cutoff: Cutoff, *, known_by: int) -> Bool:
     """Returns who doesn't renew a contract that ends in the outcome window within the grace. Shape (customers,).
 
-    A payment failure or a switch of plan is not leaving.
+    A renewal is any contract that runs on after hers has ended: one begun within the grace or, where she renews early
+    or has two, one begun before. A payment failure or a switch of plan is not leaving.
     """
     customers = len(contracts.starts) - 1
-    end, code, known = contracts.columns["end"], contracts.customer, contracts.known
-    ended = contracts.columns.get("ended_at", np.full(len(end), NEVER))
-    running = (contracts.time < cutoff.at) & (known <= cutoff.at) & (end >= cutoff.opens) & (end < cutoff.closes)
+    code, ends = contracts.customer, ends_of(contracts)
+    is_ending = is_ending_contract(contracts, cutoff)
     last_end = np.zeros(customers, np.int64)
-    np.maximum.at(last_end, code[running], np.minimum(end, ended)[running])
-    is_next = (contracts.time > cutoff.at) & (known <= known_by) & (contracts.time <= last_end[code] + GRACE_DAYS * DAY)
+    np.maximum.at(last_end, code[is_ending], ends[is_ending])
+    is_in_time = contracts.time <= last_end[code] + GRACE_DAYS * DAY
+    is_next = is_in_time & (ends > last_end[code]) & (contracts.known <= known_by)
     has_renewed = np.bincount(code[is_next], minlength=customers) > 0
-    return (last_end > 0) & ~has_renewed & ~_excused(contracts, running)
+    has_ended = np.bincount(code[is_ending], minlength=customers) > 0
+    return np.asarray(has_ended & ~has_renewed & ~_is_excused(contracts, is_ending))
 
 
 def voice_starts(seen: Pace, cutoff: Cutoff) -> Int64:
@@ -84,20 +89,19 @@ def is_observable(
 ) -> Bool:  # fmt: skip
     """Returns who could have been heard in her voice window: shape (customers,).
 
-    A voice-bearing source (contacts; feedback by the customers themselves) covers her window, or she was invited in it,
-    or she is known to be contactable.
+    A voice-bearing source (contacts that tell complaints; feedback by the customers themselves) covers her window, or
+    she was invited in it, or she is known to be contactable.
     """
     heard = np.zeros(len(starts), bool)
-    for name in ("contacts", "feedback"):
-        if name in tables and (name == "contacts" or is_by_self(tables[name]).any()):
-            heard |= covers_from.get(name, NEVER) <= starts
+    for name in voice_sources(tables):
+        heard |= covers_from.get(name, NEVER) <= starts
     if "invitations" in events:
         asked = events["invitations"]
         code = asked.customer
         is_inside = (asked.time >= starts[code]) & (asked.time < at) & (asked.known <= at)
         heard |= np.bincount(code[is_inside], minlength=len(starts)) > 0
     if profile is not None and "is_contactable" in profile.column_names:
-        heard |= np.asarray(profile["is_contactable"].fill_null(False))
+        heard |= np.asarray(pc.fill_null(profile["is_contactable"], False), bool)
     return heard
 
 
@@ -107,7 +111,7 @@ def voice_status(has_spoken: Bool, observable: Bool) -> Status:
 
 
 def active_days(active: Events, opens: int, closes: int, known_by: int) -> Int64:
-    """Returns each customer's distinct active days in [opens, closes) as far as known by `known_by`. Shape (customers,)."""
+    """Returns each customer's distinct active days in [opens, closes), known by `known_by`. Shape (customers,)."""
     is_inside = (active.time >= opens) & (active.time < closes) & (active.known <= known_by)
     code, day = active.customer[is_inside], active.columns["day"][is_inside]
     is_new = (np.diff(code, prepend=-1) != 0) | (np.diff(day, prepend=-1) != 0)
@@ -136,16 +140,18 @@ def _spends_less(active: Events, seen: Pace, cutoff: Cutoff, expected: Float64, 
     return np.asarray((spent <= PARTIAL_SHARE * per_day * expected) & (spent < low))
 
 
-def _groups(code: Int64, values: npt.NDArray[np.generic]) -> list[tuple[int, npt.NDArray[np.generic]]]:
+def _groups(code: Int64, values: npt.NDArray[Number]) -> list[tuple[int, npt.NDArray[Number]]]:
+    if not len(code):
+        return []
     edges = np.flatnonzero(np.diff(code, prepend=-1))
-    return [(int(code[edge]), part) for edge, part in zip(edges, np.split(values, edges[1:]), strict=True)] if len(code) else []
+    return [(int(code[edge]), part) for edge, part in zip(edges, np.split(values, edges[1:]), strict=True)]
 
 
-def _excused(contracts: Events, running: Bool) -> Bool:
+def _is_excused(contracts: Events, is_ending: Bool) -> Bool:
     how = contracts.columns.get("ended_how")
     if how is None:
         return np.zeros(len(contracts.starts) - 1, bool)
     labels = contracts.labels["ended_how"]
     excused = [code for code, label in enumerate(labels) if label in ("payment_failure", "switch")]
-    is_excused = running & np.isin(how, excused)
-    return np.bincount(contracts.customer[is_excused], minlength=len(contracts.starts) - 1) > 0
+    rows = is_ending & np.isin(how, excused)
+    return np.asarray(np.bincount(contracts.customer[rows], minlength=len(contracts.starts) - 1) > 0)

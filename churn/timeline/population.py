@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from churn.tables.history import DAY, NEVER, Events
+from churn.tables.history import DAY, NEVER, Events, Int64
 from churn.timeline.cutoffs import Cutoff
-from churn.timeline.rhythm import Bool, Int64, Pace, Prior, own_gap
+from churn.timeline.rhythm import Bool, Pace, Prior, own_gap
 
 ELIGIBLE = ""
 REASONS = {
@@ -55,7 +56,7 @@ def clock_column(profile: pa.Table | None, name: str, customers: int) -> Int64:
     """Returns a clock of the profile in microseconds, shape (customers,), `NEVER` where it has not happened."""
     if profile is None or name not in profile.column_names:
         return np.full(customers, NEVER)
-    return np.asarray(profile[name].cast(pa.int64()).fill_null(NEVER).to_numpy())
+    return np.asarray(pc.fill_null(profile[name].cast(pa.int64()), NEVER), np.int64)
 
 
 def why_not_by_rhythm(seen: Pace, cutoff: Cutoff, *, standing: Standing, prior: Prior) -> Why:
@@ -81,7 +82,7 @@ def why_not_by_rhythm(seen: Pace, cutoff: Cutoff, *, standing: Standing, prior: 
 def why_not_by_orders(active: Events, seen: Pace, cutoff: Cutoff, *, standing: Standing, days: int, least: int) -> Why:
     """Returns per customer why she isn't eligible under `population = "active:<days>:<least>"`: shape (customers,).
 
-    Eligible is who has at least `least` orders visible in the `days` before the cutoff, and neither closed nor opted out.
+    Eligible is who has at least `least` orders visible in the `days` before the cutoff and hasn't closed or opted out.
     """
     since = cutoff.at - days * DAY
     is_recent = (active.time < cutoff.at) & (active.known <= cutoff.at) & (active.time >= since)
@@ -100,11 +101,10 @@ def why_not_by_contract(contracts: Events, cutoff: Cutoff, *, standing: Standing
     Eligible is who has a contract that is visible and running at the cutoff and ends in the outcome window.
     """
     customers = len(contracts.starts) - 1
-    end, ended = contracts.columns["end"], contracts.columns.get("ended_at", np.full(len(contracts.time), NEVER))
-    is_running = (contracts.time < cutoff.at) & (contracts.known <= cutoff.at) & (end >= cutoff.at) & (ended >= cutoff.at)
-    is_ending = is_running & (end >= cutoff.opens) & (end < cutoff.closes)
     code = contracts.customer
     seen = (contracts.time < cutoff.at) & (contracts.known <= cutoff.at)
+    is_running = seen & (ends_of(contracts) >= cutoff.at)
+    is_ending = is_ending_contract(contracts, cutoff)
     return _first_reason(
         ("never_active", np.bincount(code[seen], minlength=customers) == 0),
         ("opted_out", standing.is_opted_out(cutoff.at)),
@@ -112,6 +112,22 @@ def why_not_by_contract(contracts: Events, cutoff: Cutoff, *, standing: Standing
         ("no_contract", np.bincount(code[is_running], minlength=customers) == 0),
         ("not_ending", np.bincount(code[is_ending], minlength=customers) == 0),
     )
+
+
+def is_ending_contract(contracts: Events, cutoff: Cutoff) -> Bool:
+    """Returns which contracts are visible and running at the cutoff and due to end in its window: shape (rows,).
+
+    Due is the agreed `end`; a cancellation after the cutoff is the future and changes nothing here.
+    """
+    due = np.asarray(contracts.columns["end"], np.int64)
+    is_running = (contracts.time < cutoff.at) & (contracts.known <= cutoff.at) & (ends_of(contracts) >= cutoff.at)
+    return is_running & (due >= cutoff.opens) & (due < cutoff.closes)
+
+
+def ends_of(contracts: Events) -> Int64:
+    """Returns when each contract really ended: its `end`, or `ended_at` before it. Shape (rows,), microseconds UTC."""
+    due = np.asarray(contracts.columns["end"], np.int64)
+    return np.minimum(due, np.asarray(contracts.columns.get("ended_at", due), np.int64))
 
 
 def counts_of(why: Why) -> dict[str, int]:

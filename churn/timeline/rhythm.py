@@ -104,7 +104,9 @@ def fit_prior(seen: Pace, *, season: tuple[float, ...] = (1.0,) * 12) -> Prior:
         gain = special.gammaln(r + n) - special.gammaln(r) + r * np.log(a) - (r + n) * np.log(a + s)
         return float(-gain.mean())
 
-    found = optimize.minimize(cost, np.log([1.0, np.median(s / n)]), method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9})
+    found = optimize.minimize(
+        cost, np.log([1.0, np.median(s / n)]), method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9}
+    )
     shape, days = np.exp(np.clip(found.x, -7, 9))
     return Prior(float(shape), float(days), season)
 
@@ -117,12 +119,16 @@ def own_gap(days: Float64, tenure_days: Float64, prior: Prior) -> Float64:
     return np.asarray((prior.days + tenure_days) / (prior.shape + np.maximum(days - 1, 0)))
 
 
-def expected_days(days: Float64, tenure_days: Float64, prior: Prior, *, window_days: float, season: float = 1.0) -> Float64:
+def expected_days(
+    days: Float64, tenure_days: Float64, prior: Prior, *, window_days: float, season: float = 1.0
+) -> Float64:
     """Returns the expected active days in a window of `window_days` if she goes on at her own (shrunk) rate."""
     return np.asarray(window_days * season / own_gap(days, tenure_days, prior))
 
 
-def p_no_visit(days: Float64, tenure_days: Float64, prior: Prior, *, window_days: float, season: float = 1.0) -> Float64:
+def p_no_visit(
+    days: Float64, tenure_days: Float64, prior: Prior, *, window_days: float, season: float = 1.0
+) -> Float64:
     """Returns P(no activity in a window | own rate): the gamma posterior's mean of `exp(-rate * window)`."""
     rate_days = prior.days + tenure_days
     gaps = prior.shape + np.maximum(days - 1, 0)
@@ -140,7 +146,8 @@ def season_index(active: Events, *, starts: int, at: int) -> tuple[float, ...]:
     """Returns twelve monthly factors of the base's liveliness learnt from what is visible at `at`, mean 1.
 
     Liveliness of a month is active days per customer who had come before it, so growth of the base is no season. Fewer
-    than 13 full months give no season (all ones); a month's factor is shrunk halfway to 1 because one year is one draw.
+    than 13 full months, or months without a base, give no season (all ones); a month's factor is shrunk halfway to 1
+    because one year is one draw.
     """
     first_month = np.datetime64(starts, "us").astype("datetime64[M]") + 1
     last_month = np.datetime64(at, "us").astype("datetime64[M]")
@@ -156,7 +163,9 @@ def season_index(active: Events, *, starts: int, at: int) -> tuple[float, ...]:
     np.minimum.at(joined, code, month)
     base = np.array([(joined < m).sum() for m in months], float)
     came = np.array([(day_month == m).sum() for m in months], float)
-    level = np.where(base > 0, came / np.maximum(base, 1), np.nan)
-    by_month = np.array([np.nanmean(level[months.astype(int) % 12 == m]) for m in range(12)])
+    if not (base > 0).all() or not came.any():
+        return (1.0,) * 12
+    level = came / base
+    by_month = np.array([np.mean(level[months.astype(int) % 12 == m]) for m in range(12)])
     factors = by_month / by_month.mean()
     return tuple(float(x) for x in 1 + 0.5 * (factors - 1))

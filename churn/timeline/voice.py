@@ -9,12 +9,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from churn.tables.contract import TIME
+
 NPS_DETRACTOR = 6
 WORST_SHARE = 0.4
 """A score in the worst 40 % of its scale is voice."""
 
-_EVENT = pa.schema([("customer_id", pa.string()), ("time", pa.timestamp("us", tz="UTC")),
-                    ("available_at", pa.timestamp("us", tz="UTC"))])  # fmt: skip
+_EVENT = pa.schema([pa.field("customer_id", pa.string()), pa.field("time", TIME), pa.field("available_at", TIME)])
 _SCALES = {"nps": (0.0, 10.0), "csat": (1.0, 5.0), "ces": (1.0, 7.0), "review": (1.0, 5.0), "mention": (-1.0, 1.0)}
 
 
@@ -22,7 +23,7 @@ def is_by_self(feedback: pa.Table) -> npt.NDArray[np.bool_]:
     """Returns, per feedback row, whether the customer herself spoke (`author` is `self` or not given)."""
     if "author" not in feedback.column_names:
         return np.ones(feedback.num_rows, bool)
-    return np.asarray(pc.equal(pc.fill_null(feedback["author"], "self"), "self"))
+    return np.asarray(pc.is_in(feedback["author"], value_set=pa.array(["self", None], pa.string())))
 
 
 def unit_score(feedback: pa.Table) -> npt.NDArray[np.float64]:
@@ -51,8 +52,8 @@ def is_negative(feedback: pa.Table) -> npt.NDArray[np.bool_]:
     worst 40 % of its scale (also of a mention)."""
     kind = feedback["kind"]
     unit = unit_score(feedback)
-    is_nps = np.asarray(pc.fill_null(pc.equal(kind, "nps"), False))
-    is_complaint = np.asarray(pc.fill_null(pc.equal(kind, "complaint"), False))
+    is_nps = np.asarray(pc.is_in(kind, value_set=pa.array(["nps"])))
+    is_complaint = np.asarray(pc.is_in(kind, value_set=pa.array(["complaint"])))
     with np.errstate(invalid="ignore"):
         is_low = np.where(is_nps, unit <= NPS_DETRACTOR / 10 + 1e-9, unit <= WORST_SHARE + 1e-9)
     return is_complaint | is_low
@@ -61,8 +62,9 @@ def is_negative(feedback: pa.Table) -> npt.NDArray[np.bool_]:
 def voice_events(tables: Mapping[str, pa.Table]) -> pa.Table:
     """Returns the voice events of everybody: columns customer_id, time, available_at.
 
-    Complaint contacts, negative feedback by the customer herself, and cancellations with a stated reason. An exit survey
-    (feedback after the customer has closed or ended) is no voice. The cancellation becomes known when it is made.
+    Complaint contacts, negative feedback by the customer herself, and cancellations with a stated reason. An exit
+    survey (feedback once she has closed) is no voice. A cancellation is heard when it is made, but not before its row
+    is known.
     """
     parts = [_EVENT.empty_table()]
     if "contacts" in tables and "is_complaint" in tables["contacts"].column_names:
@@ -78,7 +80,7 @@ def voice_events(tables: Mapping[str, pa.Table]) -> pa.Table:
 
 
 def word_events(tables: Mapping[str, pa.Table]) -> pa.Table:
-    """Returns every word of the customers, good or bad: contacts and feedback by themselves; columns as `voice_events`."""
+    """Returns every word of the customers, good or bad: contacts, and feedback by themselves; as `voice_events`."""
     parts = [_EVENT.empty_table()]
     if "contacts" in tables:
         parts.append(tables["contacts"].select(_EVENT.names))
@@ -90,9 +92,20 @@ def word_events(tables: Mapping[str, pa.Table]) -> pa.Table:
 
 def has_voice(tables: Mapping[str, pa.Table]) -> bool:
     """Returns whether any table can carry the customers' own voice."""
+    return bool(voice_sources(tables))
+
+
+def voice_sources(tables: Mapping[str, pa.Table]) -> tuple[str, ...]:
+    """Returns the tables that can carry the customers' own voice.
+
+    These are `contacts` if they tell which are complaints, and `feedback` if any of it is by the customers themselves.
+    """
+    sources = []
     if "contacts" in tables and "is_complaint" in tables["contacts"].column_names:
-        return True
-    return "feedback" in tables and bool(is_by_self(tables["feedback"]).any())
+        sources.append("contacts")
+    if "feedback" in tables and is_by_self(tables["feedback"]).any():
+        sources.append("feedback")
+    return tuple(sources)
 
 
 def _given(table: pa.Table, name: str, default: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -115,7 +128,10 @@ def _stated_cancellations(subscriptions: pa.Table) -> pa.Table:
     names = subscriptions.column_names
     if not {"ended_at", "ended_how", "ended_reason"} <= set(names):
         return _EVENT.empty_table()
-    is_stated = pc.and_(pc.equal(subscriptions["ended_how"], "cancel"), pc.is_valid(subscriptions["ended_reason"]))
-    ended = subscriptions.filter(pc.fill_null(pc.and_(is_stated, pc.is_valid(subscriptions["ended_at"])), False))
-    columns = [ended["customer_id"], ended["ended_at"], ended["ended_at"]]
-    return pa.table(columns, schema=_EVENT)
+    is_cancelled = np.asarray(pc.is_in(subscriptions["ended_how"], value_set=pa.array(["cancel"])))
+    is_stated = np.asarray(pc.is_valid(subscriptions["ended_reason"])) & np.asarray(
+        pc.is_valid(subscriptions["ended_at"])
+    )
+    ended = subscriptions.filter(pa.array(is_cancelled & is_stated))
+    known = pc.max_element_wise(ended["ended_at"].cast(pa.int64()), ended["available_at"].cast(pa.int64()))
+    return pa.table([ended["customer_id"], ended["ended_at"], known.cast(TIME)], schema=_EVENT)
