@@ -8,9 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from churn.errors import NotEnoughDataError
 from churn.models.baselines import (
-    BASELINES, PurchaseHistory, SilenceHistory, fit_predict, p_leave_alone, p_leave_x_share, silence_rule,
-)  # fmt: skip
+    BASELINES,
+    PurchaseHistory,
+    SilenceHistory,
+    fit_predict,
+    p_leave_alone,
+    p_leave_x_share,
+    silence_rule,
+)
 from churn.models.boosting import Growing
 from churn.models.factors import Factors, TrainingRows, learn, predict
 from churn.models.frame import everybody_at, outcomes_of
@@ -33,7 +40,7 @@ class Material:
         frame: one row per eligible customer and cutoff (`models.frame.rows`).
         features: the signals of those rows.
         cutoffs: the training cutoffs, in time order.
-        leave_out_treated: whether treated customers teach nothing.
+        leave_out_treated: whether rows of customers treated before or in the outcome window teach nothing.
         growing: seed, threads and categories of the trees.
     """
 
@@ -53,10 +60,12 @@ class Material:
         """
         cutoffs = purged(self.cutoffs, self.target.cutoff(by), grace_days=self.target.grace_days)
         is_train = np.isin(self.frame["at"], [cutoff.at for cutoff in cutoffs])
+        told = outcomes_of(self.known, self.target, self.frame[is_train], known_by=by, prior=self.prior)
         if self.leave_out_treated:
-            is_train &= ~self.frame["is_treated"].to_numpy()
+            is_taught = ~(self.frame["is_treated"][is_train] | told["is_treated_since"]).to_numpy()
+            is_train[is_train] = is_taught
+            told = told[is_taught]
         frame = self.frame[is_train]
-        told = outcomes_of(self.known, self.target, frame, known_by=by, prior=self.prior)
         rows = TrainingRows(
             features=self.features[is_train],
             at=frame["at"].to_numpy(),
@@ -87,7 +96,16 @@ def run_backtest(
     Columns: customer, at, voice_status, is_treated, has_left, has_spoken, expected_spend, days_since_last; margin,
     p_leave, p_silent, p_silent_given_leave; `rank:NAME` and `p:NAME` per baseline; `p:FAMILY` and `s:FAMILY` (p_leave
     and p_silent from the columns of one family of signals alone).
+
+    Raises:
+        NotEnoughDataError: nobody to test on, or too little to learn from.
     """
+    empty = [test.label for test in tests if not (material.frame["at"] == test.at).any()]
+    if empty:
+        raise NotEnoughDataError(
+            f"nobody is eligible at the test cutoff {', '.join(empty)}: choose other test_cutoffs "
+            "or a wider population in churn.toml"
+        )
     parts = []
     for number, test in enumerate(tests, start=1):
         progress(f"backtest {number} of {len(tests)}: cutoff {test.label}")
@@ -107,7 +125,7 @@ def _one_cutoff(material: Material, test: Cutoff, *, settled: int, families: dic
     )  # fmt: skip
     predicted = predict(factors, features, voice_status=status)
     kept = frame[["customer", "at", "voice_status", "is_treated", "expected_spend", "days_since_last"]]
-    result = pd.concat([kept, told, predicted], axis=1)
+    result = pd.concat([kept, told[["has_left", "has_spoken"]], predicted], axis=1)
     everybody = _purchases(everybody_at(material.known, test, prior=material.prior))
     for name in BASELINES:
         ranked, p = fit_predict(
@@ -124,7 +142,9 @@ def _one_cutoff(material: Material, test: Cutoff, *, settled: int, families: dic
     return result
 
 
-def _add_silence_baselines(result: pd.DataFrame, rows: TrainingRows, features: pd.DataFrame, is_test: np.ndarray) -> None:
+def _add_silence_baselines(
+    result: pd.DataFrame, rows: TrainingRows, features: pd.DataFrame, is_test: np.ndarray
+) -> None:
     quiet = rows.is_quiet
     is_silent = rows.has_left & ~rows.has_spoken
     p_leave = result["p_leave"].to_numpy()
@@ -143,9 +163,9 @@ def _purchases(frame: pd.DataFrame) -> PurchaseHistory:
 
     return PurchaseHistory(
         frequency=np.maximum(column("active_days") - 1, 0), recency_age=column("tenure_days"),
-        age=np.maximum(column("age_days"), 1e-6), days_since_last=column("days_since_last"), spend_mean=column("spend_mean"),
-        spend_sum_180=column("spend_sum_180"), orders_recent=column("days_recent"), orders_before=column("days_before"),
-        own_gap=column("own_gap"),
+        age=np.maximum(column("age_days"), 1e-6), days_since_last=column("days_since_last"),
+        spend_mean=column("spend_mean"), spend_sum_180=column("spend_sum_180"), orders_recent=column("days_recent"),
+        orders_before=column("days_before"), own_gap=column("own_gap"),
     )  # fmt: skip
 
 

@@ -122,11 +122,8 @@ def choose_rounds(
         booster = _fit_until_worse(features, y=y, is_train=is_train, is_valid=is_valid, growing=growing)
         best.append(max(1, booster.best_iteration))
         if latest is None:
-            latest, judged, margin = (
-                fold,
-                is_valid,
-                raw_margin(booster, features[is_valid], rounds=booster.best_iteration),
-            )
+            latest, judged = fold, is_valid
+            margin = raw_margin(booster, features[is_valid], rounds=booster.best_iteration)
     if not best:
         return Rounds(int(np.clip(_rarer(y) // 10, 20, 150)), None, judged, margin)
     return Rounds(round(float(np.mean(best)) * 1.1), latest, judged, margin)

@@ -124,16 +124,20 @@ def load_bundle(home: Path) -> tuple[str, Bundle, float]:
     model_id, texts = _verified(home)
     try:
         content = json.loads(texts["bundle.json"])
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BundleError(f"{home}: bundle.json is no JSON; train again with: churn train") from None
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         found = content.get("schema") if isinstance(content, dict) else None
-        raise BundleError(f"{home}: bundle of schema {found}, this version reads schema {SCHEMA}; train again: churn train")
+        raise BundleError(
+            f"{home}: bundle of schema {found}, this version reads schema {SCHEMA}; train again: churn train"
+        )
     try:
         bundle = _parsed(content, texts)
         return model_id, bundle, _golden_gap(bundle, content["golden"])
     except (KeyError, TypeError, ValueError, lgb.basic.LightGBMError) as error:
-        raise BundleError(f"{home}: bundle.json doesn't describe a bundle ({type(error).__name__}); train again: churn train") from None
+        raise BundleError(
+            f"{home}: bundle.json doesn't describe a bundle ({type(error).__name__}); train again: churn train"
+        ) from None
 
 
 def model_text(booster: lgb.Booster) -> str:
@@ -172,7 +176,9 @@ def _golden(bundle: Bundle, features: pd.DataFrame) -> dict[str, Any]:
 
 
 def _golden_gap(bundle: Bundle, golden: dict[str, Any]) -> float:
-    features = pd.DataFrame(_numbers(golden["features"], len(bundle.features)), columns=bundle.features, dtype=np.float32)
+    features = pd.DataFrame(
+        _numbers(golden["features"], len(bundle.features)), columns=bundle.features, dtype=np.float32
+    )
     expected = _numbers(golden["predictions"], 3)
     if not len(features):
         return 0.0
@@ -188,7 +194,9 @@ def _plain(values: np.ndarray) -> list[list[float | None]]:
 
 
 def _numbers(rows: Sequence[Sequence[float | None]], width: int) -> np.ndarray:
-    return np.array([[np.nan if value is None else value for value in row] for row in rows], np.float64).reshape(-1, width)
+    return np.array([[np.nan if value is None else value for value in row] for row in rows], np.float64).reshape(
+        -1, width
+    )
 
 
 def _verified(home: Path) -> tuple[str, dict[str, str]]:
@@ -201,7 +209,9 @@ def _verified(home: Path) -> tuple[str, dict[str, str]]:
     present = {path.name for path in home.iterdir()} - {CHECKSUMS}
     if present != set(listed) or not {"bundle.json", "leave.txt"} <= present:
         odd = ", ".join(sorted(present ^ set(listed))) or "bundle.json"
-        raise BundleError(f"{home}: files and {CHECKSUMS} differ ({odd}); copy the bundle again or train again: churn train")
+        raise BundleError(
+            f"{home}: files and {CHECKSUMS} differ ({odd}); copy the bundle again or train again: churn train"
+        )
     texts = {}
     for name, expected in listed.items():
         path = home / name
@@ -209,8 +219,14 @@ def _verified(home: Path) -> tuple[str, dict[str, str]]:
             raise BundleError(f"{path} is no plain file; a bundle holds no links")
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != expected:
-            raise BundleError(f"{path}: checksum differs, the file is damaged or was changed; copy it again or train again: churn train")
-        texts[name] = content.decode("utf-8")
+            raise BundleError(
+                f"{path}: checksum differs, the file is damaged or was changed; "
+                "copy it again or train again: churn train"
+            )
+        try:
+            texts[name] = content.decode("utf-8")
+        except UnicodeDecodeError:
+            raise BundleError(f"{path} is no text; train again: churn train") from None
     return hashlib.sha256(listing).hexdigest()[:16], texts
 
 
@@ -219,7 +235,9 @@ def _listed(home: Path, listing: bytes) -> list[tuple[str, str]]:
     for line in listing.decode("utf-8", errors="replace").splitlines():
         match = re.fullmatch(r"([0-9a-f]{64})  ([a-z.]+)", line)
         if match is None or match[2] not in _FILES:
-            raise BundleError(f"{home}: {CHECKSUMS} is damaged or lists files that don't belong to a bundle; checksum differs")
+            raise BundleError(
+                f"{home}: {CHECKSUMS} is damaged or lists files that don't belong to a bundle; checksum differs"
+            )
         pairs.append((match[2], match[1]))
     return pairs
 
@@ -228,7 +246,9 @@ def _parsed(content: dict[str, Any], texts: dict[str, str]) -> Bundle:
     silent = None
     if content["silent"] is not None:
         booster = lgb.Booster(model_str=texts["silent.txt"]) if "silent.txt" in texts else None
-        silent = SilentFactor(booster, float(content["silent"]["share"]), calibration_from_json(content["silent"]["calibration"]))
+        silent = SilentFactor(
+            booster, float(content["silent"]["share"]), calibration_from_json(content["silent"]["calibration"])
+        )
     leave = lgb.Booster(model_str=texts["leave.txt"])
     recipes = tuple(recipe_of(recipe) for recipe in content["recipes"])
     names = [recipe.name for recipe in recipes]
@@ -239,7 +259,13 @@ def _parsed(content: dict[str, Any], texts: dict[str, str]) -> Bundle:
         target=Target(**content["target"]),
         recipes=recipes,
         prior=Prior(prior["shape"], prior["days"], tuple(prior["season"])),
-        factors=Factors(leave, calibration_from_json(content["calibration"]), silent, content["why_no_silent"], tuple(content["notes"])),
+        factors=Factors(
+            leave,
+            calibration_from_json(content["calibration"]),
+            silent,
+            content["why_no_silent"],
+            tuple(content["notes"]),
+        ),
         percentiles=tuple(content["percentiles"]),
         tables=tuple(content["tables"]),
         training=content["training"],

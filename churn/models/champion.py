@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from pathlib import Path
 
 from churn.errors import BundleError
 
 POINTER = "champion.json"
+_MODEL_ID = re.compile(r"[0-9a-f]{16}")
 
 
 def promote(home: Path) -> None:
@@ -34,8 +36,10 @@ def champion_of(models: Path) -> Path | None:
         name = json.loads(pointer.read_text(encoding="utf-8"))["model_id"]
     except (ValueError, KeyError, TypeError):
         raise BundleError(f"{pointer} is damaged; train again with: churn train") from None
-    home = models / str(name)
-    if Path(name).name != name or not home.is_dir():
+    if not isinstance(name, str) or not _MODEL_ID.fullmatch(name):
+        raise BundleError(f"{pointer} is damaged (it names no model id); train again with: churn train")
+    home = models / name
+    if not home.is_dir():
         raise BundleError(f"{pointer} names the bundle {name}, which is not in {models}; train again with: churn train")
     return home
 

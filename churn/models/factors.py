@@ -149,10 +149,11 @@ def _learn_silent(
     outcome = (rows.has_left & ~rows.has_spoken)[on_quiet]
     p_leave = apply(calibration, leave.margin[rows.is_quiet[leave.judged]])
     if min(silent, vocal) < MIN_OF_EACH_VOICE:
-        note = [
-            f"{silent} silent and {vocal} vocal leavers among the quiet: p(silent | leave) is their constant share {share:.3f}"
-        ]
-        return SilentFactor(None, share, _calibrate(p_leave * share, outcome)), "", note
+        note = (
+            f"{silent} silent and {vocal} vocal leavers among the quiet: "
+            f"p(silent | leave) is their constant share {share:.3f}"
+        )
+        return SilentFactor(None, share, _calibrate(p_leave * share, outcome)), "", [note]
     rounds = boosting.choose_rounds(leavers.features, y=is_silent, at=leavers.at, folds=folds, growing=growing)
     booster = boosting.fit(leavers.features, y=is_silent, rounds=rounds.count, growing=growing)
     given = _crossfitted(rows, on_quiet, leavers, leave.fold, rounds.count, share, growing=growing)
@@ -186,6 +187,6 @@ def _check_enough(has_left: Bool) -> None:
     leavers, stayers = int(has_left.sum()), int((~has_left).sum())
     if min(leavers, stayers) < MIN_LEAVERS:
         raise NotEnoughDataError(
-            f"{leavers} customers who leave and {stayers} who stay in the training period: at least {MIN_LEAVERS} of each are "
-            "needed; give a longer history, a shorter horizon_days, or a wider population in churn.toml"
+            f"{leavers} customers who leave and {stayers} who stay in the training period: at least {MIN_LEAVERS} of "
+            "each are needed; give a longer history, a shorter horizon_days, or a wider population in churn.toml"
         )

@@ -7,12 +7,25 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from churn.errors import TableError
 from churn.models.known import Known
 from churn.models.target import Target
-from churn.tables.history import DAY
+from churn.tables.history import DAY, Int64
 from churn.timeline import outcomes, population
 from churn.timeline.cutoffs import Cutoff
-from churn.timeline.rhythm import Bool, Float64, Int64, Pace, Prior, expected_days, fit_prior, own_gap, p_no_visit, pace, season_factor, season_index
+from churn.timeline.rhythm import (
+    Bool,
+    Float64,
+    Pace,
+    Prior,
+    expected_days,
+    fit_prior,
+    own_gap,
+    p_no_visit,
+    pace,
+    season_factor,
+    season_index,
+)
 
 
 def learn_prior(known: Known, at: int) -> Prior:
@@ -21,31 +34,38 @@ def learn_prior(known: Known, at: int) -> Prior:
 
 
 def why_not(known: Known, target: Target, cutoff: Cutoff, *, prior: Prior) -> population.Why:
-    """Returns per customer the reason why a prediction at the cutoff makes no sense, empty where it does."""
+    """Returns per customer the reason why a prediction at the cutoff makes no sense, empty where it does.
+
+    Raises:
+        TableError: a contractual population without contracts.
+    """
     if target.is_contractual:
+        if "subscriptions" not in known.events:
+            raise TableError('population = "contract" needs contracts: add [tables.subscriptions] to churn.toml')
         return population.why_not_by_contract(known.events["subscriptions"], cutoff, standing=known.standing)
     seen = pace(known.active, cutoff.at)
     if target.population == "rhythm":
         return population.why_not_by_rhythm(seen, cutoff, standing=known.standing, prior=prior)
-    days, least = (int(part) for part in (target.population.split(":") + ["1"])[1:3])
+    days, least = (int(part) for part in [*target.population.split(":"), "1"][1:3])
     return population.why_not_by_orders(known.active, seen, cutoff, standing=known.standing, days=days, least=least)
 
 
 def rows_at(known: Known, cutoff: Cutoff, *, codes: Int64, prior: Prior) -> pd.DataFrame:
     """Returns one row per customer of `codes`: what is known of her at the cutoff.
 
-    Columns: customer (code), at, voice_status, is_treated, and the figures of the simple rules: active_days,
-    tenure_days (first to last activity), age_days (first activity to cutoff), days_since_last, own_gap, expected_days,
-    p_no_visit_by_rhythm, spend_mean and spend_sum_180 (currency units), days_recent and days_before (active days in the
-    last horizon and in the one before it), expected_spend.
+    Columns: customer (code), at, voice_status, is_treated (in the horizon before the cutoff), and the figures of the
+    simple rules: active_days, tenure_days (first to last activity), age_days (first activity to cutoff),
+    days_since_last, own_gap, expected_days, p_no_visit_by_rhythm, spend_mean and spend_sum_180 (currency units),
+    days_recent and days_before (active days in the last horizon and in the one before it), expected_spend.
     """
     seen = pace(known.active, cutoff.at)
     rules = _simple_figures(known, seen, cutoff, prior)
     status = _voice_status(known, seen, cutoff)
+    treated = _was_treated(known, cutoff.at - cutoff.horizon_days * DAY, cutoff.at, cutoff.at)
     columns = {name: values[codes] for name, values in rules.items()}
     return pd.DataFrame({
         "customer": codes, "at": np.full(len(codes), cutoff.at), "voice_status": status[codes],
-        "is_treated": _is_treated(known, cutoff)[codes], **columns,
+        "is_treated": treated[codes], **columns,
     })  # fmt: skip
 
 
@@ -60,24 +80,27 @@ def rows(known: Known, target: Target, cutoffs: Sequence[Cutoff], *, prior: Prio
     for cutoff in cutoffs:
         codes = np.flatnonzero(why_not(known, target, cutoff, prior=prior) == population.ELIGIBLE)
         parts.append(rows_at(known, cutoff, codes=codes, prior=prior))
-    together = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"customer": [], "at": []}, dtype=np.int64)
+    together = (
+        pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"customer": [], "at": []}, dtype=np.int64)
+    )
     return together.sort_values(["customer", "at"], ignore_index=True)
 
 
 def outcomes_of(known: Known, target: Target, frame: pd.DataFrame, *, known_by: int, prior: Prior) -> pd.DataFrame:
-    """Returns `has_left` and `has_spoken` (in [at, closes)) for every row, as far as known by `known_by`.
+    """Returns `has_left`, `has_spoken` and `is_treated_since` (both in [at, closes)) per row, as known by `known_by`.
 
     Rows whose outcome isn't settled by then must not be asked for: the caller purges.
     """
     left = np.zeros(len(frame), bool)
-    spoken = np.zeros(len(frame), bool)
+    spoken, treated = np.zeros((2, len(frame)), bool)
     for at in np.unique(frame["at"]):
         cutoff, here = target.cutoff(int(at)), (frame["at"] == at).to_numpy()
         codes = frame["customer"].to_numpy()[here]
         left[here] = _has_left(known, target, cutoff, prior, known_by)[codes]
         starts = np.full(len(known.customers), cutoff.at)
         spoken[here] = outcomes.spoke(known.voice, starts, cutoff.closes, known_by=known_by)[codes]
-    return pd.DataFrame({"has_left": left, "has_spoken": spoken}, index=frame.index)
+        treated[here] = _was_treated(known, cutoff.at, cutoff.closes, known_by)[codes]
+    return pd.DataFrame({"has_left": left, "has_spoken": spoken, "is_treated_since": treated}, index=frame.index)
 
 
 def _has_left(known: Known, target: Target, cutoff: Cutoff, prior: Prior, known_by: int) -> Bool:
@@ -100,16 +123,16 @@ def _voice_status(known: Known, seen: Pace, cutoff: Cutoff) -> outcomes.Status:
     return outcomes.voice_status(has_spoken, observable & known.has_voice)
 
 
-def _is_treated(known: Known, cutoff: Cutoff) -> Bool:
-    """Who was treated (and is no control) in the horizon before the cutoff or up to the end of its outcome window."""
+def _was_treated(known: Known, starts: int, ends: int, known_by: int) -> Bool:
+    """Who was treated (and is no control) in [starts, ends), as far as known by `known_by`."""
     treated = known.events.get("treatments")
     if treated is None:
         return np.zeros(len(known.customers), bool)
-    is_inside = (treated.time >= cutoff.at - cutoff.horizon_days * DAY) & (treated.time < cutoff.at) & (treated.known <= cutoff.at)
+    is_inside = (treated.time >= starts) & (treated.time < ends) & (treated.known <= known_by)
     control = treated.columns.get("is_control")
     if control is not None:
         is_inside &= control != 1
-    return np.bincount(treated.customer[is_inside], minlength=len(known.customers)) > 0
+    return np.asarray(np.bincount(treated.customer[is_inside], minlength=len(known.customers)) > 0)
 
 
 def _simple_figures(known: Known, seen: Pace, cutoff: Cutoff, prior: Prior) -> dict[str, Float64]:
@@ -144,7 +167,9 @@ def _spend_since(known: Known, at: int, since: int | None) -> Float64:
     seen = (active.time < at) & (active.known <= at)
     if since is not None:
         seen &= active.time >= since
-    return np.bincount(active.customer[seen], active.columns["spend"][seen] / 100, len(known.customers))
+    cents = np.asarray(active.columns["spend"][seen], np.int64)
+    # Whole cents, summed exactly: floats hold them up to 2**53.
+    return np.asarray(np.bincount(active.customer[seen], cents, len(known.customers)) / 100)
 
 
 def _active_days(known: Known, opens: int, closes: int, known_by: int) -> Float64:

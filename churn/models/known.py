@@ -64,7 +64,7 @@ class Known:
         return has_voice(self.tables)
 
     def covered_at(self, at: int) -> dict[str, int]:
-        """Returns from when each table covers the base, as far as can be known at `at`: configured, or its first row."""
+        """Returns from when each table covers the base, as can be known at `at`: as configured, or its first row."""
         covered = dict(self.covers_from)
         for name, events in self.events.items():
             visible = (events.time < at) & (events.known <= at)
@@ -92,7 +92,9 @@ def prepare(tables: Mapping[str, pa.Table], *, config: Config, activity_kind: st
         tables=tables,
         customers=customers,
         events=all_histories.events,
-        active=activity(dict(tables), kind=activity_kind or config.activity, customers=customers, timezone=config.timezone),
+        active=activity(
+            dict(tables), kind=activity_kind or config.activity, customers=customers, timezone=config.timezone
+        ),
         voice=events_of(voice_events(tables), customers=customers),
         profile=all_histories.profile,
         standing=standing(all_histories.profile, len(customers)),

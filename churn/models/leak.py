@@ -25,7 +25,9 @@ def leaking_signals(features: pd.DataFrame, *, has_left: Floats) -> dict[str, fl
         return found
     for name in features.columns:
         values = features[name].to_numpy(np.float64)[::step]
-        looks = [auroc(y, np.nan_to_num(values, nan=missing, posinf=1e300, neginf=-1e300)) for missing in (-1e300, 1e300)]
+        looks = [
+            auroc(y, np.nan_to_num(values, nan=missing, posinf=1e300, neginf=-1e300)) for missing in (-1e300, 1e300)
+        ]
         best = max(max(look, 1 - look) for look in looks)
         if best > TOO_GOOD:
             found[str(name)] = round(best, 4)

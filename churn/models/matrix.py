@@ -27,6 +27,11 @@ def matrix_of(features: pd.DataFrame, recipes: Sequence[Recipe]) -> pd.DataFrame
                 raise BundleError(f"{recipe.name}: its labels are not those the model was trained with")
             codes = column.cat.codes.to_numpy()
             columns[recipe.name] = np.where(codes < 0, np.nan, codes).astype(np.float32)
+        elif recipe.is_category and column.dtype != np.float32:
+            # Bare codes of another making would be taken for ours: only what this function made passes twice.
+            raise BundleError(
+                f"{recipe.name}: expected a categorical with the labels of the model, found {column.dtype}"
+            )
         elif column.dtype.kind not in "fiub":
             raise BundleError(f"{recipe.name}: expected numbers, found {column.dtype}")
         else:

@@ -1,4 +1,4 @@
-"""The verdict: what the backtest's predictions are worth beside the simple rules, with intervals, in the words a user reads."""
+"""The verdict: what the backtest's predictions are worth beside the simple rules, with intervals, in a user's words."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ ALERT_SHARE = 0.10
 DECIDING = "auroc"
 
 
-def judge(predictions: pd.DataFrame, *, labels: Mapping[int, str], contact: Contact, currency: str, seed: int) -> dict[str, Any]:
+def judge(
+    predictions: pd.DataFrame, *, labels: Mapping[int, str], contact: Contact, currency: str, seed: int
+) -> dict[str, Any]:
     """Returns metrics, differences, ablation, gain, lead time and verdict of a backtest, as in `churn train --json`.
 
     Args:
@@ -66,13 +68,20 @@ def _compared(
     labels: Mapping[int, str], seed: int, reference: str = "model",
 ) -> Bootstrap:  # fmt: skip
     return bootstrap(
-        rows["customer"].to_numpy(), cutoffs=rows["at"].to_numpy(), y=rows[outcome].to_numpy(np.float64),
-        predictions={name: p for name, (p, _) in models.items()}, ranks={name: rank for name, (_, rank) in models.items()},
-        cutoff_names=[labels[at] for at in sorted(rows["at"].unique())], reference=reference, seed=seed,
-    )  # fmt: skip
+        rows["customer"].to_numpy(),
+        cutoffs=rows["at"].to_numpy(),
+        y=rows[outcome].to_numpy(np.float64),
+        predictions={name: p for name, (p, _) in models.items()},
+        ranks={name: rank for name, (_, rank) in models.items()},
+        cutoff_names=[labels[at] for at in sorted(rows["at"].unique())],
+        reference=reference,
+        seed=seed,
+    )
 
 
-def _ablation(predictions: pd.DataFrame, quiet: pd.DataFrame, *, labels: Mapping[int, str], seed: int) -> dict[str, Any]:
+def _ablation(
+    predictions: pd.DataFrame, quiet: pd.DataFrame, *, labels: Mapping[int, str], seed: int
+) -> dict[str, Any]:
     """What feedback, silence and things that went wrong add to operations alone: on everybody, and on the quiet."""
     if "p:operations" not in predictions:
         return {}
@@ -85,7 +94,9 @@ def _ablation(predictions: pd.DataFrame, quiet: pd.DataFrame, *, labels: Mapping
     return result
 
 
-def _contest(rows: pd.DataFrame, outcome: str, families: dict[str, str], *, labels: Mapping[int, str], seed: int) -> dict[str, Any]:
+def _contest(
+    rows: pd.DataFrame, outcome: str, families: dict[str, str], *, labels: Mapping[int, str], seed: int
+) -> dict[str, Any]:
     models = {name: _pair(rows, column, column) for name, column in families.items()}
     found = _compared(rows, outcome, models, labels=labels, seed=seed, reference="both")
     return {**found.metrics, "feedback_adds": found.differences["operations"]}
@@ -111,7 +122,7 @@ def _gain(predictions: pd.DataFrame, contact: Contact, currency: str) -> dict[st
 
 
 def _lead_time(predictions: pd.DataFrame) -> dict[str, Any] | None:
-    """Days between the first alert (top tenth of a cutoff's list) and the last activity before the leaving, of leavers."""
+    """Days from the first alert (top tenth of a cutoff's list) to the last activity before leaving, of the leavers."""
     limit = predictions.groupby("at")["margin"].transform(lambda margin: margin.quantile(1 - ALERT_SHARE))
     alerts = predictions[predictions["margin"] >= limit].groupby("customer")["at"].min()
     left = predictions[predictions["has_left"]].sort_values("at").groupby("customer").last()
@@ -127,8 +138,14 @@ def _verdict(metrics: Mapping[str, Any], differences: Mapping[str, Any]) -> dict
     best = max(BASELINES, key=lambda name: metrics[name][DECIDING]["mean"] or 0.0)
     ours, theirs = metrics["model"][DECIDING]["mean"], metrics[best][DECIDING]["mean"]
     against = differences[best][DECIDING]
-    told = f"AUROC {ours:.3f} against {theirs:.3f} of the best simple rule ({best}), difference {against['mean']:+.3f} [{against['low']:+.3f}, {against['high']:+.3f}]"
-    if against["low"] is not None and against["low"] > 0:
+    if ours is None or against["low"] is None:
+        sentence = "Cannot be judged: no test cutoff has both customers who leave and who stay. Not promoted."
+        return {"is_promoted": False, "best_baseline": best, "sentence": sentence}
+    told = (
+        f"AUROC {ours:.3f} against {theirs:.3f} of the best simple rule ({best}), "
+        f"difference {against['mean']:+.3f} [{against['low']:+.3f}, {against['high']:+.3f}]"
+    )
+    if against["low"] > 0:
         return {"is_promoted": True, "best_baseline": best, "sentence": f"Better than every simple rule: {told}."}
-    kind = "Worse than the baseline" if (against["high"] or 0) < 0 else "No better than the baseline"
+    kind = "Worse than the baseline" if against["high"] < 0 else "No better than the baseline"
     return {"is_promoted": False, "best_baseline": best, "sentence": f"{kind}: {told}. Not promoted."}
