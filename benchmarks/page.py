@@ -1,0 +1,69 @@
+"""The page of results: the tables of a full run, the command that made them, and every run on the test cutoffs."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+from figures import Results, table
+
+COMMAND = "python benchmarks/protocols.py --version VERSION --date YYYY-MM-DD --write docs/results.md"
+LOG_HEADING = "## Runs on the test cutoffs"
+LOG_HEADER = ("date", "version", "figures", "targets")
+_ABOUT = """\
+# Results
+
+Written by the benchmark, not by hand:
+
+    {command}
+
+Version {version}, {date}; Python {python}, {cores} cores. Every figure of a model is the mean of the test cutoffs; an
+interval is 95 % over customers drawn jointly for all cutoffs (it doesn't cover shocks that all customers share).
+Figures marked "elsewhere" were measured elsewhere on the same protocol; all others come from this run."""
+""
+_LOG = """\
+The test cutoffs are for judging a frozen version, once: whoever looks at them to choose between two models has begun
+to fit them. So every run on them is listed here, the good and the bad, and choices are made on the development cutoffs
+that `benchmarks/README.md` names."""
+
+
+def log_row(results: Results, *, version: str, date: str) -> tuple[str, ...]:
+    """Returns the line of a run for the log."""
+    figures = "; ".join(
+        f"{part.name} " + ", ".join(f"{name} {value}" for name, value in part.figures.items())
+        for part in results.parts
+        if part.figures
+    )
+    return (date, version, figures, "short: " + "; ".join(results.short) if results.short else "all met")
+
+
+def earlier_runs(page: Path) -> list[tuple[str, ...]]:
+    """Returns the lines of the log on an existing page, oldest first; none where there is no page.
+
+    Raises:
+        ValueError: the page is there but holds no log: it isn't ours to overwrite.
+    """
+    if not page.exists():
+        return []
+    _, heading, log = page.read_text(encoding="utf-8").partition(LOG_HEADING)
+    if not heading:
+        raise ValueError(f'{page} has no section "{LOG_HEADING}": it was not written by this benchmark')
+    rows = [line for line in log.splitlines() if line.startswith("|")]
+    return [tuple(cell.strip() for cell in row.strip("|").split("|")) for row in rows[2:]]
+
+
+def write_page(page: Path, results: Results, *, version: str, date: str) -> None:
+    """Writes the page with this run's tables, and this run added to the log.
+
+    Raises:
+        ValueError: the page is there and isn't ours to overwrite.
+    """
+    runs = [*earlier_runs(page), log_row(results, version=version, date=date)]
+    about = _ABOUT.format(
+        command=COMMAND, version=version, date=date, python=platform.python_version(), cores=os.cpu_count()
+    )
+    text = "\n\n".join([about, results.to_text(), LOG_HEADING, _LOG, table(LOG_HEADER, runs)])
+    draft = page.with_name(f".{page.name}.draft")
+    draft.write_text(text + "\n", encoding="utf-8")
+    draft.replace(page)
