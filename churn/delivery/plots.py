@@ -268,6 +268,7 @@ def _canvas(*, height: float) -> Iterator[tuple[Any, io.BytesIO]]:
         with mpl.rc_context({**defaults, **_STYLE}):
             figure = Figure(figsize=(_WIDTH, height), layout="constrained")
             FigureCanvasAgg(figure)
+            figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)
             yield figure, picture
             # No software name and no date in the file: the same numbers give the same bytes.
             figure.savefig(picture, format="png", dpi=_DPI, metadata={"Software": None})
@@ -312,14 +313,17 @@ def _dots(axes: Any, figures: Mapping[str, Mapping[str, Any]]) -> None:
     for height, name in enumerate(names):
         figure, colour = figures[name], BLUE if name.startswith("model") else SOFT
         single = [value for value in figure.get("by_cutoff", {}).values() if value is not None]
-        axes.plot(single, [height] * len(single), "o", markersize=4, markerfacecolor="none", color=colour, alpha=0.55)
+        axes.plot(single, [height - 0.27] * len(single), "o", markersize=3.5, markerfacecolor="none", color=colour)
         if figure.get("low") is not None and figure.get("high") is not None:
             axes.plot(
                 [figure["low"], figure["high"]], [height, height], color=colour, linewidth=2.4, solid_capstyle="butt"
             )
         axes.plot([figure["mean"]], [height], "o", color=colour, markersize=7.5, zorder=4)
+        at_the_edge = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "center"}
+        axes.annotate(f"{figure['mean']:.3f}", (1.0, height), fontsize=9, color=colour, **at_the_edge)
     axes.set_yticks(range(len(names)), [model_label(name) for name in names])
     axes.set_ylim(-0.6, len(names) - 0.4)
+    axes.margins(x=0.12)
     axes.grid(visible=False, axis="y")
 
 
