@@ -83,7 +83,7 @@ def learn_by(material: Material, by: int, *, columns: Sequence[str] | None = Non
         rows = TrainingRows(rows.features[list(columns)], rows.at, rows.has_left, rows.is_quiet, rows.has_spoken)
     return learn(
         rows, cutoffs=cutoffs, grace_days=material.target.grace_days, can_hear=material.known.has_voice,
-        growing=material.growing,
+        growing=material.growing, folds=2 if columns is None else 1,
     )  # fmt: skip
 
 

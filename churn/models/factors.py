@@ -82,26 +82,26 @@ class TrainingRows:
 
 
 def learn(
-    rows: TrainingRows, *, cutoffs: Sequence[Cutoff], grace_days: int, can_hear: bool, growing: Growing
+    rows: TrainingRows, *, cutoffs: Sequence[Cutoff], grace_days: int, can_hear: bool, growing: Growing, folds: int = 2
 ) -> Factors:
-    """Returns the two factors learnt from `rows`, rounds and calibration from purged folds inside them.
+    """Returns the two factors learnt from `rows`, rounds and calibration from up to `folds` purged folds inside them.
 
     Raises:
         NotEnoughDataError: under 50 leavers or stayers.
     """
     _check_enough(rows.has_left)
-    folds = boosting.rolling_folds(cutoffs, grace_days=grace_days)
-    rounds = boosting.choose_rounds(rows.features, y=rows.has_left, at=rows.at, folds=folds, growing=growing)
+    rolling = boosting.rolling_folds(cutoffs, grace_days=grace_days, count=folds)
+    rounds = boosting.choose_rounds(rows.features, y=rows.has_left, at=rows.at, folds=rolling, growing=growing)
     leave = boosting.fit(rows.features, y=rows.has_left, rounds=rounds.count, growing=growing)
     calibration = Calibration("none")
     notes = []
     if rounds.judged.any():
         calibration = halfway(fit_calibration(rounds.margin, y=rows.has_left[rounds.judged], method="sigmoid"))
     else:
-        notes.append("two purged folds don't fit into the training period: rounds by sample size, no calibration")
+        notes.append("no purged fold fits into the training period: rounds by sample size, no calibration")
     silent, why = None, "no table carries the customers' own voice (contacts or feedback by themselves)"
     if can_hear:
-        silent, why, note = _learn_silent(rows, rounds, calibration, folds, growing=growing)
+        silent, why, note = _learn_silent(rows, rounds, calibration, rolling, growing=growing)
         notes += note
     return Factors(leave, calibration, silent, why, tuple(notes))
 
