@@ -142,6 +142,28 @@ def write_scores(scores: pd.DataFrame, path: Path, *, metadata: Mapping[str, str
     write_atomically(path, lambda temporary: write(scores, temporary, dict(metadata or {})))
 
 
+def check_scores_path(path: Path) -> None:
+    """Refuses at once what `write_scores` would refuse after the work.
+
+    Raises:
+        OutputError: as `write_scores`, but for a disk that fills up meanwhile.
+    """
+    _suffix_of(path)
+    check_path(path)
+
+
+def check_path(path: Path) -> None:
+    """Refuses at once what `write_atomically` would refuse after the work.
+
+    Raises:
+        OutputError: as `write_atomically`, but for a disk that fills up meanwhile.
+    """
+    with _in_plain_words(path):
+        _check_target(path)
+        if not os.access(path.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
 def read_scores(path: Path) -> pd.DataFrame:
     """Returns the scores that `write_scores` wrote: the same rows, texts and numbers to the last bit.
 
