@@ -54,39 +54,28 @@ def signals_of(
     )
 
 
+EXACT = frozenset({"count", "distinct", "most", "days", "streak", "once", "gap_last", "gap_max", "stopped", "is_zero"})
+
+
 def differs(recipe: Recipe, ours: float, expected: Any) -> bool:
     if recipe.labels is not None:
         # A label never seen in training is code -1 before it is delivered as null.
         return (None if math.isnan(ours) or ours < 0 else recipe.labels[int(ours)]) != expected
     if expected is None or math.isnan(ours):
         return (expected is None) != math.isnan(ours)
-    if recipe.how in (
-        "count",
-        "distinct",
-        "most",
-        "days",
-        "streak",
-        "once",
-        "gap_last",
-        "gap_max",
-        "stopped",
-        "is_zero",
-    ):
+    if recipe.how in EXACT:
         return ours != expected
     return not math.isclose(ours, expected, rel_tol=1e-9, abs_tol=1e-9)
 
 
-def disagreements(rows: Rows, activity: str) -> list[object]:
+PARTLY_COVERED: dict[str, int | None] = {"transactions": AT - 200 * DAY, "contacts": AT - 90 * DAY, "feedback": None}
+
+
+def disagreements(rows: Rows, activity: str, covers_from: Mapping[str, int | None]) -> list[object]:
     """Every feature, and every part of one, that isn't what the oracle says."""
     delivered = frozen(activity)
     recipes = tuple({recipe.name: recipe for recipe in (*base_recipes(delivered), *delivered)}.values())
     cutoffs = [AT, AT + 1, AT - 45 * DAY]
-    covers_from = {
-        "transactions": AT - 200 * DAY,
-        "contacts": AT - 90 * DAY,
-        "feedback": None,
-        "invitations": AT - 365 * DAY,
-    }
     ours = signals_of(rows, recipes, activity, cutoffs, covers_from)
     wrong: list[object] = []
     for place, (who, at) in enumerate((who, at) for who in CUSTOMERS for at in cutoffs):
@@ -114,13 +103,13 @@ def disagreements(rows: Rows, activity: str) -> list[object]:
 )
 @given(rows=histories())
 def test_every_recipe_and_its_parts_agree_with_the_oracle(activity: str, rows: Rows) -> None:
-    assert not disagreements(rows, activity)
+    assert not disagreements(rows, activity, {})
 
 
 @pytest.mark.parametrize("activity", ["purchases", "visits"])
 def test_every_recipe_and_its_parts_agree_on_busy_pasts(activity: str) -> None:
     for seed in range(30):
-        assert not disagreements(a_busy_past(seed), activity)
+        assert not disagreements(a_busy_past(seed), activity, PARTLY_COVERED if seed % 3 == 0 else {})
 
 
 def test_the_oracle_is_asked_for_every_way_of_walking_back() -> None:
