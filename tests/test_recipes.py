@@ -103,6 +103,16 @@ def test_an_absent_table_switches_its_recipes_off(table: str) -> None:
     assert not any(base.table == table for base in base_recipes(recipes))
 
 
+def test_where_only_others_speak_nobodys_silence_is_told() -> None:
+    others = pa.array(["other"] * ALL["feedback"].num_rows)
+    feedback = ALL["feedback"].set_column(ALL["feedback"].column_names.index("author"), "author", others)
+    told = {name: ALL[name] for name in ("transactions", "incidents")} | {"feedback": feedback}
+    recipes = recipes_for(told, horizon_days=60)
+    assert {recipe.signal for recipe in recipes} >= {"feedback", "incidents"}
+    assert not [recipe.name for recipe in recipes if recipe.signal == "silence"]
+    assert all(base.table == "about" for base in base_recipes(recipes) if base.signal == "feedback")
+
+
 @pytest.mark.parametrize("column", ["category", "channel", "quantity", "discount"])
 def test_an_absent_column_switches_its_recipes_off(column: str) -> None:
     fewer = {"transactions": ALL["transactions"].drop_columns([column])}

@@ -84,18 +84,23 @@ def feedback_recipes(tables: Tables) -> list[Recipe]:
     """Returns the recipes of what she said, and apart from it what others said about her."""
     if "feedback" not in tables:
         return []
+    is_by_self = voice.is_by_self(tables["feedback"])
     has_score = has(tables, "feedback", "score")
+    found = _by_herself(has_score=has_score) if is_by_self.any() else []
+    if is_by_self.all():
+        return found
+    found += [Recipe("feedback", "about", "count", "about", "", window) for window in (90, YEAR)]
+    return found + _scores("about_score", "about", has_score=has_score)
+
+
+def _by_herself(*, has_score: bool) -> list[Recipe]:
     found = [Recipe("feedback", "feedback", "count", "feedback", "", window) for window in (90, YEAR)]
     kinds = (("complaint", (90, YEAR)), ("mention", (90, YEAR)))
     found += [
         Recipe("feedback", f"feedback_{kind}", "count", "feedback", f"kind={kind}", window)
         for kind, windows in kinds for window in windows
     ]  # fmt: skip
-    found += _scores("score", "feedback", has_score=has_score)
-    if bool(voice.is_by_self(tables["feedback"]).all()):
-        return found
-    found += [Recipe("feedback", "about", "count", "about", "", window) for window in (90, YEAR)]
-    return found + _scores("about_score", "about", has_score=has_score)
+    return found + _scores("score", "feedback", has_score=has_score)
 
 
 def _scores(noun: str, stream: str, *, has_score: bool) -> list[Recipe]:
@@ -138,7 +143,7 @@ def invitation_recipes(tables: Tables) -> list[Recipe]:
 
 def word_recipes(tables: Tables) -> list[Recipe]:
     """Returns the recipes of when she last spoke, and whether she speaks less than she did."""
-    if "contacts" not in tables and "feedback" not in tables:
+    if not _has_words(tables):
         return []
     words = {window: Recipe("silence", "words", "count", "words", "", window) for window in (90, YEAR, None)}
     found = [
@@ -152,15 +157,15 @@ def word_recipes(tables: Tables) -> list[Recipe]:
             Recipe("silence", "voice", "days_since_last", "voice"),
             Recipe("silence", "voice", "count", "voice", "", YEAR),
         ]
-    if "feedback" in tables:
+    if _has_own_feedback(tables):
         said = Recipe("silence", "feedback", "count", "feedback")
         found.append(drift("silence", "drift_mentions", said))
     return found
 
 
 def unfollowed_recipes(tables: Tables) -> list[Recipe]:
-    """Returns the recipes of incidents after which she said nothing."""
-    if "incidents" not in tables or not {"contacts", "feedback"} & set(tables):
+    """Returns the recipes of incidents after which she said nothing; none where nothing she says would be seen."""
+    if "incidents" not in tables or not _has_words(tables):
         return []
 
     def incidents(noun: str, how: str, window: int | None, value: str) -> Recipe:
@@ -176,3 +181,12 @@ def unfollowed_recipes(tables: Tables) -> list[Recipe]:
     if has(tables, "incidents", "severity"):
         found.append(incidents("severity_unfollowed", "sum", 180, "unfollowed_severity"))
     return found
+
+
+def _has_words(tables: Tables) -> bool:
+    """Whether any table holds customers' own words: where only others speak, nobody's silence can be told."""
+    return "contacts" in tables or _has_own_feedback(tables)
+
+
+def _has_own_feedback(tables: Tables) -> bool:
+    return "feedback" in tables and bool(voice.is_by_self(tables["feedback"]).any())
