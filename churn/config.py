@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from churn.errors import ConfigError, did_you_mean
 
 TABLE_NAMES = (
-    "transactions", "visits", "contacts", "incidents", "feedback", "invitations", "customers", "subscriptions", "treatments",
+    "transactions", "visits", "contacts", "incidents", "feedback", "invitations", "customers", "subscriptions",
+    "treatments",
 )  # fmt: skip
 RHYTHM_POPULATION = "rhythm"
 CONTRACT_POPULATION = "contract"
@@ -46,8 +47,10 @@ class TableSource(_Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _gather_columns(cls, given: dict[str, Any]) -> dict[str, Any]:
+    def _gather_columns(cls, given: Any) -> Any:
         """Every key that is no setting maps a column: `score = "rating"` reads our `score` from the user's `rating`."""
+        if not isinstance(given, dict):
+            return given
         settings = {key: value for key, value in given.items() if key in cls.model_fields}
         mapping = {key: value for key, value in given.items() if key not in cls.model_fields}
         return {**settings, "columns": {**settings.get("columns", {}), **mapping}}
@@ -142,7 +145,9 @@ class Config(_Section):
     @field_validator("tables")
     @classmethod
     def _known_tables(cls, tables: dict[str, TableSource]) -> dict[str, TableSource]:
-        unknown = [f'"{name}" is no table{did_you_mean(name, TABLE_NAMES)}' for name in tables if name not in TABLE_NAMES]
+        unknown = [
+            f'"{name}" is no table{did_you_mean(name, TABLE_NAMES)}' for name in tables if name not in TABLE_NAMES
+        ]
         if unknown:
             raise ValueError("; ".join(unknown) + f" (tables: {', '.join(TABLE_NAMES)})")
         if "transactions" not in tables:
@@ -241,7 +246,10 @@ def _problem(detail: Any, name: str, source: str) -> str:
         known = _section_fields(keys[0] if len(keys) > 1 else "")
         return f'{where}: "{setting}" is no setting{did_you_mean(keys[-1], known)} (known: {", ".join(known)})'
     if detail["type"] == "missing":
-        return f"{where}: {setting} is required"
+        example = ": add [tables.transactions] with a `path`" if keys == ("tables",) else ""
+        return f"{where}: {setting} is required{example}"
+    if detail["type"] == "model_type":
+        return f"{where}: {setting} holds several settings: write them under a line [{setting}]"
     message = detail["msg"].removeprefix("Value error, ")
     return f"{where}: {setting}: {message}"
 

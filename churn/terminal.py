@@ -1,65 +1,86 @@
-"""What the terminal shows: results on stdout, everything else on stderr; never a markup taken from data."""
+"""What the terminal shows: results on stdout, everything else on stderr; data never styles or moves anything."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import re
+import shlex
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
+
+from churn.errors import OutputError
 
 if TYPE_CHECKING:
     from churn.jobs.score import Scored
 
 OUTPUT_SCHEMA = 1
+CONFIG_FILE = Path("churn.toml")
+# A terminal obeys C0 and C1 controls, line and paragraph separators, and marks that turn the direction of writing.
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 
 class Terminal:
     """Prints for people, or one JSON object for programs."""
 
-    def __init__(self, *, is_json: bool, is_quiet: bool) -> None:
+    def __init__(self, *, is_json: bool, is_quiet: bool, config: Path = CONFIG_FILE) -> None:
         self.is_json = is_json
         self.is_quiet = is_quiet
+        self._config = config
         self._started = time.monotonic()
+
+    def command(self, words: str, *, config: Path | None = None) -> str:
+        """Returns a command line to copy, calling churn as it was called and naming the configuration it needs."""
+        named = config or self._config
+        return f"{_program()} {words}" + ("" if named == CONFIG_FILE else f" --config {shlex.quote(str(named))}")
 
     def progress(self, step: str) -> None:
         """Tells on stderr what goes on, with the seconds since the start."""
         if not self.is_quiet:
-            print(f"[{time.monotonic() - self._started:6.1f} s] {step}", file=sys.stderr, flush=True)
+            _write(sys.stderr, f"[{time.monotonic() - self._started:6.1f} s] {step}")
 
     def show_problems(self, problems: Iterable[str]) -> None:
         """Prints every problem on stderr."""
         for problem in problems:
-            print(f"error: {problem}", file=sys.stderr)
+            _write(sys.stderr, f"error: {problem}")
 
     def show_warnings(self, warnings: Iterable[str]) -> None:
         """Prints warnings on stderr, quiet or not."""
         for warning in warnings:
-            print(f"warning: {warning}", file=sys.stderr)
+            _write(sys.stderr, f"warning: {warning}")
 
     def show_init(self, told: dict[str, Any]) -> None:
-        """Where churn.toml stands and what to do with it."""
+        """Where churn.toml stands, what it maps, and what to do with it."""
         if self._printed(told):
             return
-        self._say(f"wrote {told['config']}")
-        for line in told["tables"]:
-            self._say(f"  {line}")
-        self._next("read it and mend what is guessed wrong", f"churn check --config {told['config']}", f"churn train --config {told['config']}")
+        config = Path(told["config"])
+        check, train = self.command("check", config=config), self.command("train", config=config)
+        lines = [f"wrote {config}", *(f"  {line}" for line in told["tables"]), *told["missing"]]
+        self._lines(
+            [*lines, "", "next:", "  read it and mend what is missing or guessed wrong", f"  {check}", f"  {train}"]
+        )
 
     def show_simulation(self, told: dict[str, Any]) -> None:
         """What was simulated."""
         if self._printed(told):
             return
-        self._say(f"wrote {told['directory']}: {', '.join(told['tables'])}, the truth in truth/, and churn.toml")
-        self._next(f"churn check --config {told['config']}", f"churn train --config {told['config']}")
+        config = Path(told["config"])
+        self._lines([
+            f"wrote {told['directory']}: {', '.join(told['tables'])}, the truth in truth/, and churn.toml",
+            "", "next:", f"  {self.command('check', config=config)}", f"  {self.command('train', config=config)}",
+        ])  # fmt: skip
 
     def show_check(self, told: dict[str, Any]) -> None:
         """The usability report; exits 1 on findings of severity error."""
         if not self._printed(told):
             from churn.views import check_lines
 
-            self._lines(check_lines(told))
+            self._lines(check_lines(told, command=self.command))
         if not told["is_usable"]:
             self._leave(1)
 
@@ -68,7 +89,7 @@ class Terminal:
         if not self._printed(told):
             from churn.views import training_lines
 
-            self._lines(training_lines(told))
+            self._lines(training_lines(told, command=self.command))
         self.show_warnings(told["warnings"])
         if not told["verdict"]["is_promoted"]:
             self._leave(1)
@@ -79,7 +100,7 @@ class Terminal:
 
         summary = score_summary(scored, out)
         if not self._printed(summary):
-            self._lines(score_lines(summary))
+            self._lines(score_lines(summary, command=self.command))
         self.show_warnings(scored.warnings)
 
     def show_why(self, told: dict[str, Any]) -> None:
@@ -93,34 +114,70 @@ class Terminal:
     def show_report(self, told: dict[str, Any]) -> None:
         """Where the page is."""
         if not self._printed(told):
-            self._say(f"wrote {told['out']}")
+            self._lines([f"wrote {told['out']}"])
+        self.show_warnings(told["warnings"])
 
     def show_demo(self, told: dict[str, Any]) -> None:
         """What the demo made, and three commands to try."""
         if not self._printed(told):
             from churn.views import demo_lines
 
-            self._lines(demo_lines(told))
+            self._lines(demo_lines(told, command=self.command))
+        self.show_warnings(told["warnings"])
 
     def _printed(self, told: dict[str, Any]) -> bool:
         if self.is_json:
             from churn.jobs.common import plain
 
-            print(json.dumps(plain({"schema": OUTPUT_SCHEMA, **told}), ensure_ascii=False, allow_nan=False))
+            text = json.dumps(plain({"schema": OUTPUT_SCHEMA, **told}), ensure_ascii=False, allow_nan=False)
+            # What is left of control characters stands inside JSON strings, where \uXXXX means the same.
+            _write(sys.stdout, _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
         return self.is_json
 
-    def _say(self, line: str) -> None:
-        print(line)
-
     def _lines(self, lines: Sequence[str]) -> None:
-        print("\n".join(lines))
-
-    def _next(self, *steps: str) -> None:
-        print("\nnext:")
-        for step in steps:
-            print(f"  {step}")
+        _write(sys.stdout, *lines)
 
     def _leave(self, code: int) -> None:
         import typer
 
         raise typer.Exit(code)
+
+
+def visible(text: str) -> str:
+    r"""Returns a text whose control characters are spelled out, so that no cell of a table can command the terminal.
+
+    >>> print(visible("\x1b[31mred"))
+    \x1b[31mred
+    """
+    return _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def _program() -> str:
+    """How to call churn here: by its name where the shell finds it, else as it was called."""
+    called = Path(sys.argv[0])
+    if called.name != "churn" or shutil.which("churn") is not None:
+        return "churn"
+    return shlex.quote(str(called))
+
+
+def _write(stream: TextIO, *lines: str) -> None:
+    """Prints lines at once.
+
+    Raises:
+        OutputError: stdout can't be written, as on a full disk. A reader who has seen enough (`| head`) is no error:
+            what follows is thrown away, and the exit code still tells how the job ended.
+    """
+    try:
+        stream.write("".join(f"{visible(line)}\n" for line in lines))
+        stream.flush()
+    except OSError as error:
+        _throw_away(stream)
+        if stream is sys.stdout and not isinstance(error, BrokenPipeError):
+            message = f"the result cannot be printed: {error.strerror or error}; send stdout to another place"
+            raise OutputError(message) from None
+
+
+def _throw_away(stream: TextIO) -> None:
+    """Sends what the stream still holds, and all that follows, nowhere: Python would try it again when it ends."""
+    with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())

@@ -2,63 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
+from churn.delivery.labels import SILENT_MODELS
 from churn.timeline.population import REASONS
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from churn.jobs.score import Scored
 
 _MARKS = {"error": "error  ", "warning": "warning", "info": "info   "}
 _TOP = 5
+Command = Callable[[str], str]
+"""Makes a command line to copy of its words."""
 
 
-def check_lines(told: Mapping[str, Any]) -> list[str]:
+def check_lines(told: Mapping[str, Any], *, command: Command) -> list[str]:
     """The usability report: history, findings, horizon, population, and the answer."""
     history = told["history"]
     lines = [
-        f"History   {history['first']} to {history['last']}, {history['customers']:,} customers, {history['active_customers']:,} of them ever active",
+        f"History   {history['first']} to {history['last']}, {history['customers']:,} customers, "
+        f"{history['active_customers']:,} of them ever active",
         "", f"Findings  {len(told['findings'])}", *(line for finding in told["findings"] for line in _finding(finding)),
     ]  # fmt: skip
     if told["horizon"]:
         lines += ["", *_horizon(told["horizon"])]
     if told["population"]:
         lines += ["", *_population(told["population"])]
-    answer = "yes: churn train" if told["is_usable"] else "no"
+    answer = f"yes: {command('train')}" if told["is_usable"] else "no: mend what follows, or every finding marked error"
     return [*lines, "", f"Enough for a model?  {answer}", *(f"  {problem}" for problem in told["problems"])]
 
 
-def training_lines(told: Mapping[str, Any]) -> list[str]:
+def training_lines(told: Mapping[str, Any], *, command: Command) -> list[str]:
     """The verdict, the metrics beside every simple rule, silence, ablation, gain, and the next commands."""
     target, training = told["target"], told["training_cutoffs"]
-    lines = [
+    leaving = {name: row for name, row in told["metrics"].items() if name not in SILENT_MODELS}
+    return [
         told["verdict"]["sentence"], "",
         f"Horizon {target['horizon_days']} d, gap {target['gap_days']} d, population {target['population']}; "
         f"trained on {training['rows']:,} rows at {training['count']} cutoffs, tested at {', '.join(told['cutoffs'])}",
-        "", *_metrics(told["metrics"], "Who leaves", "model", exclude=("model_silent", "p_leave_alone", "p_leave_x_share", "silence_rule")),
-    ]  # fmt: skip
-    silence = told["silence"]
-    if silence["is_modelled"]:
-        lines += ["", *_metrics(told["metrics"], "Who leaves silently, among the quiet", "model_silent",
-                                only=("model_silent", "p_leave_alone", "p_leave_x_share", "silence_rule"))]  # fmt: skip
-        if silence["share"] is not None:
-            lines += ["", f"Of the leavers in this backtest that could be heard, {silence['share']:.0%} had said nothing."]
-    else:
-        lines += ["", f"p_silent is null: {silence['why']}."]
-    for name, title in (("eligible", "all eligible"), ("quiet", "the quiet")):
-        if name in told["ablation"]:
-            lines.append(_adds(told["ablation"][name], title))
-    gain = told["gain"]
-    lines += [
-        "", f"Calling the top {gain['budget']:,} of a list: {gain['gain']:,.0f} {gain['currency']} expected, {gain['random_gain']:,.0f} at random "
-        f"(cost {gain['cost']:g} a call, {gain['success_rate']:.0%} of called leavers stay)",
-        *(f"note: {note}" for note in told["notes"]),
+        "", *_metrics(leaving, "Who leaves", "model"), "", *_silence(told),
+        "", _gain(told["gain"]), *(f"note: {note}" for note in told["notes"]),
         "", f"model   {told['bundle']}", f"run     {told['run_id'] or 'not tracked'}",
-        "", "next:", "  churn score --out scores.csv", "  churn report", "  churn ui",
+        "", "next:", *(f"  {command(words)}" for words in ("score --out scores.csv", "report", "ui")),
     ]  # fmt: skip
-    return lines
+
+
+def _silence(told: Mapping[str, Any]) -> list[str]:
+    """What silence adds, or why it isn't modelled."""
+    silence = told["silence"]
+    lines = []
+    if silence["is_modelled"]:
+        silent = {name: row for name, row in told["metrics"].items() if name in SILENT_MODELS}
+        lines += [*_metrics(silent, "Who leaves silently, among the quiet", "model_silent"), ""]
+        if silence["share"] is not None:
+            lines.append(
+                f"Of the leavers in this backtest that could be heard, {silence['share']:.0%} had said nothing."
+            )
+    else:
+        lines.append(f"p_silent is null: {silence['why']}.")
+    groups = (("eligible", "all eligible"), ("quiet", "the quiet"))
+    return lines + [_adds(told["ablation"][name], title) for name, title in groups if name in told["ablation"]]
+
+
+def _gain(gain: Mapping[str, Any]) -> str:
+    return (
+        f"Calling the top {gain['budget']:,} of a list: {gain['gain']:,.0f} {gain['currency']} expected, "
+        f"{gain['random_gain']:,.0f} at random (cost {gain['cost']:g} a call, "
+        f"{gain['success_rate']:.0%} of called leavers stay)"
+    )
 
 
 def score_summary(scored: Scored, out: Path) -> dict[str, Any]:
@@ -66,27 +82,46 @@ def score_summary(scored: Scored, out: Path) -> dict[str, Any]:
     scores = scored.scores
     is_scored = scores["status"] == "scored"
     top = scores[is_scored]
-    drivers = top["driver_1"].value_counts()
+    lowest = top.groupby("band")["percentile"].min().sort_values()
     return {
-        "out": str(out), "model_id": scored.model_id, "cutoff": scored.cutoff.label, "rows": len(scores), "scored": int(is_scored.sum()),
-        "not_scored": {str(reason): int(count) for reason, count in scores["why_not_scored"].value_counts().sort_index().items()},
-        "bands": {str(band): int(count) for band, count in top["band"].value_counts().sort_index().items()},
+        "out": str(out), "model_id": scored.model_id, "cutoff": scored.cutoff.label,
+        "rows": len(scores), "scored": int(is_scored.sum()), "not_scored": _counts(scores["why_not_scored"]),
+        "bands": {str(band): int((top["band"] == band).sum()) for band in lowest.index},
         "expected_leavers": float(top["p_leave"].astype(float).sum()),
         "value_at_risk": float(top["value_at_risk"].astype(float).sum()),
-        "voice": {str(status): int(count) for status, count in top["voice_status"].value_counts().sort_index().items()},
-        "drivers": {str(name): int(count) for name, count in drivers.head(_TOP).items()},
+        "voice": _counts(top["voice_status"]), "drivers": _counts(top["driver_1"]), "warnings": list(scored.warnings),
     }  # fmt: skip
 
 
-def score_lines(told: Mapping[str, Any]) -> list[str]:
+def _counts(values: pd.Series[Any]) -> dict[str, int]:
+    """How often each value stands there, the most frequent first."""
+    found = {str(value): int(count) for value, count in values.value_counts().items()}
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+
+def score_lines(told: Mapping[str, Any], *, command: Command) -> list[str]:
     """How many were scored, what they hold, and why the others were not."""
     lines = [
-        f"wrote {told['out']}: {told['rows']:,} customers at {told['cutoff']}, {told['scored']:,} scored by model {told['model_id']}",
-        f"expected to leave: {told['expected_leavers']:,.0f}; value at risk {told['value_at_risk']:,.0f}",
-        "bands: " + _counted(told["bands"]), "voice: " + _counted(told["voice"]), "first drivers: " + _counted(told["drivers"]),
-    ]  # fmt: skip
-    lines += [f"not scored: {count:,} {REASONS.get(reason, reason)} ({reason})" for reason, count in told["not_scored"].items()]
-    return [*lines, "", "next:", f"  churn report --scores {told['out']}", "  churn why CUSTOMER_ID"]
+        f"wrote {told['out']}: {told['rows']:,} customers at {told['cutoff']}, "
+        f"{told['scored']:,} scored by model {told['model_id']}"
+    ]
+    if told["scored"]:
+        lines += [
+            f"expected to leave: {told['expected_leavers']:,.0f}; value at risk {told['value_at_risk']:,.0f}",
+            "bands: " + _counted(told["bands"]), "voice: " + _counted(told["voice"]),
+            "first drivers: " + _counted(dict(list(told["drivers"].items())[:_TOP])),
+        ]  # fmt: skip
+    lines += [
+        f"not scored: {count:,} {REASONS.get(reason, reason)} ({reason})"
+        for reason, count in told["not_scored"].items()
+    ]
+    return [
+        *lines,
+        "",
+        "next:",
+        f"  {command('report --scores ' + quote(told['out']))}",
+        f"  {command('why CUSTOMER_ID')}",
+    ]
 
 
 def why_lines(told: Mapping[str, Any]) -> list[str]:
@@ -94,30 +129,37 @@ def why_lines(told: Mapping[str, Any]) -> list[str]:
     score = told["score"]
     lines = [f"{score['customer_id']} at {score['cutoff']}"]
     if score["status"] == "scored":
-        silent = "null (she cannot be heard)" if score["p_silent"] is None else f"{score['p_silent']:.1%}"
+        silent = "null" if score["p_silent"] is None else f"{score['p_silent']:.1%}"
         lines += [
-            f"  leaves {score['p_leave']:.1%} (higher than {score['percentile']:.0f} % of the training population, band {score['band']}); "
-            f"silently {silent}; voice: {score['voice_status']}",
-            f"  P(no activity | her own rhythm) {score['p_no_visit_by_rhythm']:.1%}; value at risk {score['value_at_risk']:,.2f}",
-        ]  # fmt: skip
+            f"  leaves {score['p_leave']:.1%}, silently {silent}; voice: {score['voice_status']}",
+            f"  band {score['band']}: higher than {int(score['percentile'])} % of the training population",
+            f"  P(no activity | her own rhythm) {score['p_no_visit_by_rhythm']:.1%}; "
+            f"value at risk {score['value_at_risk']:,.2f}",
+        ]
         for title, key in (("raises her risk", "raises"), ("lowers it", "lowers")):
             lines += ["", title + " (probability points, not additive)"]
-            lines += [f"  {100 * item['points']:+5.1f}  {item['signal']:<10} {item['reason']}  -> {item['owner']}" for item in told[key]] or ["  nothing"]
+            lines += [
+                f"  {100 * item['points']:+5.1f}  {item['signal']:<10} {item['reason']}  -> {item['owner']}"
+                for item in told[key]
+            ] or ["  nothing"]
     else:
         lines.append(f"  not scored: {REASONS.get(score['why_not_scored'], score['why_not_scored'])}")
-    lines += ["", "latest events"] + [f"  {event['time']}  {event['table']:<13} {event['detail']}" for event in told["events"]]
+    lines += ["", "latest events"] + [
+        f"  {event['time']}  {event['table']:<13} {event['detail']}" for event in told["events"]
+    ]
     return lines
 
 
-def demo_lines(told: Mapping[str, Any]) -> list[str]:
+def demo_lines(told: Mapping[str, Any], *, command: Callable[..., str]) -> list[str]:
     """What the demo made, and three commands to try."""
-    top = told["top"]
+    top, config = told["top"], Path(told["config"])
+    why, ui = command(f"why {quote(top['customer_id'])}", config=config), command("ui", config=config)
     return [
         told["training"]["verdict"]["sentence"], "",
         f"scored  {told['scored']:,} of {told['customers']:,} customers: {told['scores']}", f"report  {told['report']}",
-        f"model   {told['training']['bundle']}", f"first   {top['customer_id']}: {top['p_leave']:.0%} leave. {top['reason'] or ''}",
-        "", "try next:", f"  .venv/bin/churn why {top['customer_id']} --config {told['config']}",
-        f"  .venv/bin/churn ui --config {told['config']}", "  .venv/bin/churn init mine --from FOLDER_WITH_YOUR_FILES",
+        f"model   {told['training']['bundle']}",
+        f"first   {top['customer_id']}: leaves {top['p_leave']:.0%}. {top['reason'] or ''}",
+        "", "try next:", f"  {why}", f"  {ui}", f"  {command('init mine --from FOLDER_WITH_YOUR_FILES')}",
     ]  # fmt: skip
 
 
@@ -132,35 +174,49 @@ def _horizon(horizon: Mapping[str, Any]) -> list[str]:
     origin = "proposed" if horizon["proposed"] else "set in churn.toml"
     is_candidate = any(row["days"] == horizon["days"] for row in horizon["candidates"])
     compared = "" if is_candidate else "; for comparison the usual ones:"
-    lines = [f"Horizon   {horizon['days']} days ({origin}){compared}", "   days  gaps covered  leave rate  come back  enough history"]
+    lines = [
+        f"Horizon   {horizon['days']} days ({origin}){compared}",
+        "   days  gaps covered  leave rate  come back  enough history",
+    ]
     for row in horizon["candidates"]:
         mark = "*" if row["days"] == horizon["days"] else " "
-        lines.append(f" {mark} {row['days']:>4}  {_percent(row['covers_gaps']):>12}  {_percent(row['leave_rate']):>10}  "
-                     f"{_percent(row['comeback']):>9}  {'yes' if row['is_enough_history'] else 'no'}")  # fmt: skip
+        shares = (
+            f"{_percent(row['covers_gaps']):>12}  {_percent(row['leave_rate']):>10}  {_percent(row['comeback']):>9}"
+        )
+        lines.append(f" {mark} {row['days']:>4}  {shares}  {'yes' if row['is_enough_history'] else 'no'}")
     if horizon["proposed"] and not horizon["is_good"]:
-        lines.append("  no candidate meets every condition (80 % of gaps covered, at most 25 % come back): this is the longest that fits")
+        lines.append(
+            "  no candidate meets every condition (80 % of gaps covered, at most 25 % come back): "
+            "this is the longest that fits"
+        )
     return lines
 
 
 def _population(population: Mapping[str, Any]) -> list[str]:
-    lines = [f"Population at {population['cutoff']} ({population['training_cutoffs']} training cutoffs)", f"  {population['eligible']:>8,} eligible"]
-    lines += [f"  {count:>8,} left out: {REASONS.get(reason, reason)} ({reason})" for reason, count in population["removed"].items()]
+    lines = [
+        f"Population at {population['cutoff']} ({population['training_cutoffs']} training cutoffs)",
+        f"  {population['eligible']:>8,} eligible",
+    ]
+    lines += [
+        f"  {count:>8,} left out: {REASONS.get(reason, reason)} ({reason})"
+        for reason, count in population["removed"].items()
+    ]
     lines.append(f"  {population['leavers']:>8,} of the eligible leave ({_percent(population['leave_rate'])})")
     heard = population["quiet"] + population["already_vocal"]
     if population["has_voice"]:
-        lines.append(f"  {heard:>8,} can be heard: {population['quiet']:,} quiet, {population['already_vocal']:,} already vocal; "
-                     f"{population['unobservable']:,} unobservable; {population['silent_leavers']:,} quiet ones leave silently")  # fmt: skip
+        lines.append(
+            f"  {heard:>8,} can be heard: {population['quiet']:,} quiet, {population['already_vocal']:,} already vocal; "
+            f"{population['unobservable']:,} unobservable; {population['silent_leavers']:,} quiet ones leave silently"
+        )
     else:
         lines.append("         0 can be heard: no table carries their own voice, so p_silent will be null")
-    lines.append(f"  for {_percent(population['silence_says_little'])} a silent window says little: they would often skip it anyway")
-    return lines
+    little = _percent(population["silence_says_little"])
+    return [*lines, f"  for {little} a silent window says little: they would often skip it anyway"]
 
 
-def _metrics(metrics: Mapping[str, Any], title: str, ours: str, *, only: Sequence[str] = (), exclude: Sequence[str] = ()) -> list[str]:
+def _metrics(metrics: Mapping[str, Any], title: str, ours: str) -> list[str]:
     lines = [f"{title:<40} {'AUROC':>20} {'AP':>7} {'lift@10':>8} {'Brier':>7} {'ECE':>6}"]
     for name, told in metrics.items():
-        if (only and name not in only) or name in exclude:
-            continue
         auroc = told["auroc"]
         interval = f"{_number(auroc['mean'])} [{_number(auroc['low'])}, {_number(auroc['high'])}]"
         row = [_number(told[key]["mean"]) for key in ("average_precision", "lift_at_10", "brier", "ece")]
@@ -171,8 +227,10 @@ def _metrics(metrics: Mapping[str, Any], title: str, ours: str, *, only: Sequenc
 
 def _adds(ablation: Mapping[str, Any], title: str) -> str:
     adds, alone, both = ablation["feedback_adds"]["auroc"], ablation["operations"]["auroc"], ablation["both"]["auroc"]
-    return (f"On {title}, incidents, service, feedback and silence add {adds['mean']:+.3f} AUROC [{adds['low']:+.3f}, {adds['high']:+.3f}] "
-            f"to operations alone ({alone['mean']:.3f} -> {both['mean']:.3f})")  # fmt: skip
+    return (
+        f"On {title}, incidents, service, feedback and silence add {adds['mean']:+.3f} AUROC "
+        f"[{adds['low']:+.3f}, {adds['high']:+.3f}] to operations alone ({alone['mean']:.3f} -> {both['mean']:.3f})"
+    )
 
 
 def _counted(counts: Mapping[str, int]) -> str:

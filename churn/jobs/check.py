@@ -31,7 +31,8 @@ def check(config: Config, *, progress: Callable[[str], None] = lambda _: None) -
     findings = [issue.to_dict() for issue in [*issues, *shape_issues(tables, config)]]
     known = prepare(tables, config=config)
     history = {"first": f"{moment_of(known.starts):%Y-%m-%d}", "last": f"{moment_of(known.settled):%Y-%m-%d}",
-               "customers": len(known.customers), "active_customers": int((np.diff(known.active.starts) > 0).sum())}  # fmt: skip
+               "customers": len(known.customers),
+               "active_customers": int((np.diff(known.active.starts) > 0).sum())}  # fmt: skip
     progress("looking at rhythm, population and voice")
     try:
         schedule = schedule_of(config, known)
@@ -58,7 +59,8 @@ def _population(known: Known, schedule: Schedule) -> dict[str, Any]:
     left = told["has_left"].to_numpy()
     loud = float((frame["p_no_visit_by_rhythm"] > LOUD_SILENCE).mean()) if len(frame) else 0.0
     return {
-        "cutoff": cutoff.label, "training_cutoffs": len(schedule.cutoffs), "eligible": removed.pop("eligible"), "removed": removed,
+        "cutoff": cutoff.label, "training_cutoffs": len(schedule.cutoffs),
+        "eligible": removed.pop("eligible"), "removed": removed,
         "leavers": int(left.sum()), "leave_rate": float(left.mean()) if len(left) else None,
         "quiet": int(status.get("quiet", 0)), "already_vocal": int(status.get("already_vocal", 0)),
         "unobservable": int(status.get("unobservable", 0)), "has_voice": known.has_voice,
@@ -71,7 +73,7 @@ def _problems(population: dict[str, Any], schedule: Schedule) -> list[str]:
     leavers, stayers = population["leavers"], population["eligible"] - population["leavers"]
     if min(leavers, stayers) < MIN_LEAVERS:
         problems.append(
-            f"at {population['cutoff']} {leavers} eligible customers leave and {stayers} stay: at least {MIN_LEAVERS} of each are "
-            "needed; give a longer history, a shorter horizon_days, or a wider population in churn.toml"
+            f"at {population['cutoff']} {leavers} eligible customers leave and {stayers} stay: at least {MIN_LEAVERS} "
+            "of each are needed; give a longer history, a shorter horizon_days, or a wider population in churn.toml"
         )
     return problems

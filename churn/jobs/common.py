@@ -20,14 +20,25 @@ from churn.signals.streams import streams
 from churn.timeline.rhythm import Prior
 
 
-def signals_of(known: Known, frame: pd.DataFrame, recipes: Sequence[Recipe], *, target: Target, prior: Prior) -> pd.DataFrame:
-    """Returns the signals of the frame's rows (columns customer and at), float32, in the order of the recipes."""
+def signals_of(
+    known: Known, frame: pd.DataFrame, recipes: Sequence[Recipe], *, target: Target, prior: Prior
+) -> pd.DataFrame:
+    """Returns the signals of the frame's rows (columns customer and at), float32, in the order of the recipes.
+
+    Each cutoff is computed by itself, because what a table covers is what could be known of it at that cutoff.
+    """
     of_bucket = streams(known.tables, customers=known.customers, timezone=target.timezone, activity=target.activity)
-    signals = compute_signals(
-        of_bucket, recipes, customer=frame["customer"].to_numpy(), at=frame["at"].to_numpy(), prior=prior,
-        horizon_days=target.horizon_days, gap_days=target.gap_days, covers_from=known.covers_from,
-    )  # fmt: skip
-    return matrix_of(signals, recipes).set_index(frame.index)
+    parts = []
+    for at in np.unique(frame["at"]):
+        here = frame[frame["at"] == at]
+        signals = compute_signals(
+            of_bucket, recipes, customer=here["customer"].to_numpy(), at=here["at"].to_numpy(), prior=prior,
+            horizon_days=target.horizon_days, gap_days=target.gap_days, covers_from=known.covered_at(int(at)),
+        )  # fmt: skip
+        parts.append(matrix_of(signals, recipes).set_index(here.index))
+    if not parts:
+        return pd.DataFrame({recipe.name: np.zeros(0, np.float32) for recipe in recipes})
+    return pd.concat(parts).reindex(frame.index)
 
 
 def attributes_of(config: Config) -> list[str]:

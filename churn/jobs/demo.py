@@ -32,7 +32,10 @@ def demo(directory: Path, *, customers: int, progress: Callable[[str], None] = l
     report(config, out=page, scores=scores, bundle=None, progress=progress)
     top = scored.scores.iloc[0]
     return {
-        "directory": str(directory), "config": simulated["config"], "findings": len(checked["findings"]), "training": trained,
+        "directory": str(directory), "config": simulated["config"], "findings": len(checked["findings"]),
+        "training": trained,
         "scores": str(scores), "report": str(page), "scored": int((scored.scores["status"] == "scored").sum()),
-        "customers": len(scored.scores), "top": {"customer_id": top["customer_id"], "p_leave": top["p_leave"], "reason": top["reason_1"]},
+        "customers": len(scored.scores),
+        "top": {"customer_id": top["customer_id"], "p_leave": top["p_leave"], "reason": top["reason_1"]},
+        "warnings": [*trained["warnings"], *scored.warnings],
     }  # fmt: skip

@@ -1,32 +1,79 @@
-"""Lists of customers as users keep them."""
+"""Lists of customers as users keep them, and what looks wrong with one."""
 
 from __future__ import annotations
 
+import codecs
 import csv
+import io
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from churn.config import Config
 from churn.errors import TableError
+from churn.tables.dialect import DELIMITERS
+from churn.tables.findings import plural
 
 HEADERS = ("customer_id", "customer", "id", "customerid", "customer id")
+_SHAPES = "a text or CSV file (UTF-8) with one id a line, or the ids in its first column"
 
 
-def read_ids(path: Path) -> list[str]:
+def read_list(path: Path, *, config: Config) -> list[str]:
     """Returns the ids in the first column of a text or CSV file, in their order, as text; empty lines left out.
 
-    A first line that reads `customer_id`, `customer` or `id` is taken for a header.
+    A first line that reads `customer_id`, `customer`, `id`, or as the configuration calls the column, is a header.
 
     Raises:
         TableError: the file is missing, unreadable, or lists nobody.
     """
     if not path.is_file():
-        raise TableError(f"--customers {path} does not exist; give a text file with one id a line")
+        raise TableError(f"--customers {path} {'is a folder' if path.is_dir() else 'does not exist'}; give {_SHAPES}")
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            ids = [row[0] for row in csv.reader(file) if row and row[0].strip()]
+        text = _text(path.read_bytes())
+        first = next((line for line in text.splitlines() if line.strip()), "")
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=first.count))
+        ids = [row[0] for row in rows if row and row[0].strip()]
     except (UnicodeDecodeError, csv.Error, OSError):
-        raise TableError(f"--customers {path} is not readable as UTF-8 text; save it as a text file with one id a line") from None
-    if ids and ids[0].strip().lower() in HEADERS:
+        raise TableError(f"--customers {path} is not readable as text; give {_SHAPES}") from None
+    headers = {*HEADERS, *(source.columns.get("customer_id", "").lower() for source in config.tables.values())}
+    if ids and ids[0].strip().lower() in headers:
         ids = ids[1:]
     if not ids:
-        raise TableError(f"--customers {path} lists nobody; give one id a line")
+        raise TableError(f"--customers {path} lists nobody; give {_SHAPES}")
     return ids
+
+
+def list_warnings(ids: Sequence[str], *, unknown: Sequence[str], known: Iterable[str]) -> list[str]:
+    """Returns what looks wrong with a list: ids given twice, and unknown ones that are almost a known one.
+
+    Args:
+        ids: the list.
+        unknown: those of it that are in no table.
+        known: the ids in the tables; looked at only when some are unknown.
+    """
+    warnings = []
+    twice = len(ids) - len(set(ids))
+    if twice:
+        verb = "repeats" if twice == 1 else "repeat"
+        warnings.append(f"{plural(twice, 'line')} of the list {verb} an id listed before; every line gets its row")
+    if unknown:
+        bare = {_bare(each) for each in known}
+        close = sum(_bare(each) in bare for each in set(unknown))
+        if close:
+            verb = "differs" if close == 1 else "differ"
+            warnings.append(
+                f"{plural(close, 'unknown id')} {verb} from a known one only in spaces, capitals or leading zeros: "
+                "ids are text and must match to the letter; did a spreadsheet change them?"
+            )
+    return warnings
+
+
+def _text(content: bytes) -> str:
+    is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = content.decode("utf-16" if is_wide else "utf-8-sig")
+    if "\0" in text:
+        raise csv.Error("NUL")
+    return text
+
+
+def _bare(customer_id: str) -> str:
+    return customer_id.strip().lstrip("0").casefold()

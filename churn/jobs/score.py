@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +17,9 @@ from churn.drivers.owners import owners_of
 from churn.drivers.reasons import reasons
 from churn.errors import BundleError, TableError
 from churn.jobs.common import signals_of
+from churn.jobs.lists import list_warnings
+from churn.jobs.moments import cutoff_at
+from churn.jobs.outputs import check_scores_out
 from churn.models.bundle import GOLDEN_TOLERANCE, Bundle, load_bundle
 from churn.models.champion import champion_of, newest_of
 from churn.models.frame import rows_at, why_not
@@ -27,11 +29,37 @@ from churn.timeline.cutoffs import Cutoff
 from churn.timeline.population import ELIGIBLE
 
 COLUMNS = (
-    "customer_id", "cutoff", "status", "why_not_scored", "p_leave", "p_silent", "p_vocal", "voice_status", "percentile", "band",
-    "p_no_visit_by_rhythm", "expected_spend", "value_at_risk", "driver_1", "driver_2", "driver_3", "reason_1", "reason_2",
-    "reason_3", "owner_1", "owner_2", "owner_3", "model_id",
+    "customer_id", "cutoff", "status", "why_not_scored", "p_leave", "p_silent", "p_vocal", "voice_status",
+    "percentile", "band", "p_no_visit_by_rhythm", "expected_spend", "value_at_risk", "driver_1", "driver_2", "driver_3",
+    "reason_1", "reason_2", "reason_3", "owner_1", "owner_2", "owner_3", "model_id",
 )  # fmt: skip
 Progress = Callable[[str], None]
+
+
+_TEXTS = ("voice_status", "band", *(f"{what}_{rank}" for what in ("driver", "reason", "owner") for rank in (1, 2, 3)))
+_NUMBERS = ("p_leave", "p_silent", "p_vocal", "percentile", "p_no_visit_by_rhythm", "expected_spend", "value_at_risk")
+_NOBODY = pd.DataFrame(
+    {**dict.fromkeys(_NUMBERS, pd.Series(dtype=float)), **dict.fromkeys(_TEXTS, pd.Series(dtype=object))}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A bundle ready to be used.
+
+    Attributes:
+        home: its folder.
+        model_id: of the bundle.
+        bundle: the model.
+        is_strange: whether it predicts otherwise here than where it was trained.
+        warnings: what the user should know about it.
+    """
+
+    home: Path
+    model_id: str
+    bundle: Bundle
+    is_strange: bool
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +67,7 @@ class Scored:
     """A scored list.
 
     Attributes:
-        scores: one row per customer of the list, the columns of `COLUMNS`.
+        scores: one row per customer of the list, the columns of `COLUMNS`; `warning` too where tables are missing.
         model_id: of the bundle.
         bundle: its folder.
         cutoff: the moment of prediction.
@@ -70,22 +98,28 @@ def score(
     Raises:
         ChurnError: no bundle, a damaged one, unusable tables, or an unwritable file.
     """
-    home, warnings = find_bundle(config, bundle)
-    model_id, model, gap = load_bundle(home)
-    if not gap <= GOLDEN_TOLERANCE:
-        warnings.append(f"this machine's libraries give other predictions than the training's (difference {gap:.1e}); train again: churn train")
-        if out is not None and out.exists():
-            raise BundleError(f"{out} is not overwritten: {warnings[-1]}")
+    if out is not None:
+        check_scores_out(out, config=config)
+    opened = open_bundle(config, bundle)
+    warnings, model = list(opened.warnings), opened.bundle
+    if opened.is_strange and out is not None and out.exists():
+        raise BundleError(f"{out} is not overwritten: {warnings[-1]}")
     progress("reading tables")
     tables, _ = read_tables(config)
-    warnings += _missing_tables(model, tables, config)
+    without = missing_tables(model, tables, config)
     known = prepare(tables, config=config, activity_kind=model.target.activity)
-    cutoff = model.target.cutoff(known.ends if at is None else at)
+    cutoff, doubts = cutoff_at(at, known=known, target=model.target)
+    warnings += [*without, *doubts]
     progress(f"scoring at {cutoff.label}")
-    scores = score_known(known, model, cutoff, customers=customers, config=config).assign(model_id=model_id)[list(COLUMNS)]
+    scores = score_known(known, model, cutoff, customers=customers, config=config)
+    scores = scores.assign(model_id=opened.model_id)[list(COLUMNS)]
+    if without:
+        scores["warning"] = "; ".join(without)
+    warnings += _list_warnings(scores, customers, known)
     if out is not None:
-        write_scores(scores, out, metadata={"model_id": model_id, "cutoff": cutoff.label, "warnings": "; ".join(warnings)})
-    return Scored(scores, model_id, home, cutoff, tuple(warnings))
+        metadata = {"model_id": opened.model_id, "cutoff": cutoff.label, "warnings": "; ".join(warnings)}
+        write_scores(scores, out, metadata=metadata)
+    return Scored(scores, opened.model_id, opened.home, cutoff, tuple(warnings))
 
 
 def score_known(
@@ -96,17 +130,36 @@ def score_known(
     codes = known.codes_of(ids)
     why = np.append(why_not(known, bundle.target, cutoff, prior=bundle.prior), "unknown")[codes]
     eligible = np.unique(codes[why == ELIGIBLE])
-    scored = _scored_rows(known, bundle, cutoff, eligible, config)
+    scored = _scored_rows(known, bundle, cutoff, eligible, config) if len(eligible) else _NOBODY
     position = pd.Series(np.arange(len(eligible)), index=eligible).reindex(codes)
-    listed = scored.take(position.fillna(0).astype(int)) if len(scored) else scored.reindex(range(len(codes)))
+    listed = scored.take(position.fillna(0).to_numpy(np.int64)) if len(scored) else scored.reindex(range(len(codes)))
     listed = listed.reset_index(drop=True).mask(pd.Series(why != ELIGIBLE), other=None)
     listed.insert(0, "customer_id", ids.to_pylist())
     listed.insert(1, "cutoff", cutoff.label)
     listed.insert(2, "status", np.where(why == ELIGIBLE, "scored", "not_scored"))
     listed.insert(3, "why_not_scored", pd.Series(why).where(why != ELIGIBLE, None))
     if customers is None:
-        listed = listed.sort_values(["status", "percentile", "p_leave", "customer_id"], ascending=[False, False, False, True])
+        listed = listed.sort_values(
+            ["status", "percentile", "p_leave", "customer_id"], ascending=[False, False, False, True]
+        )
     return listed.reset_index(drop=True)
+
+
+def open_bundle(config: Config, bundle: Path | None) -> Opened:
+    """Returns the bundle to use, checked and loaded: the given one, the champion, or the newest.
+
+    Raises:
+        BundleError: there is none, or it is damaged.
+    """
+    home, warnings = find_bundle(config, bundle)
+    model_id, model, gap = load_bundle(home)
+    is_strange = not gap <= GOLDEN_TOLERANCE
+    if is_strange:
+        warnings.append(
+            f"this machine's libraries give other predictions than the training's (difference {gap:.1e}); "
+            "train again: churn train"
+        )
+    return Opened(home, model_id, model, is_strange, tuple(warnings))
 
 
 def find_bundle(config: Config, bundle: Path | None) -> tuple[Path, list[str]]:
@@ -124,7 +177,31 @@ def find_bundle(config: Config, bundle: Path | None) -> tuple[Path, list[str]]:
     newest = newest_of(models)
     if newest is None:
         raise BundleError(f"no model in {models}; train one first: churn train")
-    return newest, ["no model has been promoted (none was better than the simple rules): these scores come from the newest one"]
+    doubt = "no model has been promoted (none was better than the simple rules): this is the newest one"
+    return newest, [doubt]
+
+
+def missing_tables(bundle: Bundle, tables: Mapping[str, pa.Table], config: Config) -> list[str]:
+    """Returns a warning about tables that the model was trained with and that are absent now, if there are any.
+
+    Raises:
+        TableError: there are, and the configuration doesn't say `missing_table = "warn"`.
+    """
+    missing = [name for name in bundle.tables if name not in tables]
+    if not missing:
+        return []
+    told = f"the model was trained with {', '.join(missing)}, absent now: their signals are null"
+    if config.missing_table == "refuse":
+        fix = 'give the tables in churn.toml, or set missing_table = "warn" to score without them'
+        raise TableError(f"{told}; {fix}")
+    return [told]
+
+
+def _list_warnings(scores: pd.DataFrame, customers: Sequence[str] | None, known: Known) -> list[str]:
+    if customers is None:
+        return []
+    unknown = scores.loc[scores["why_not_scored"] == "unknown", "customer_id"]
+    return list_warnings(customers, unknown=list(unknown), known=known.customers.to_pylist() if len(unknown) else [])
 
 
 def _scored_rows(known: Known, bundle: Bundle, cutoff: Cutoff, codes: np.ndarray, config: Config) -> pd.DataFrame:
@@ -145,13 +222,3 @@ def _scored_rows(known: Known, bundle: Bundle, cutoff: Cutoff, codes: np.ndarray
         "value_at_risk": predicted["p_leave"] * frame["expected_spend"],
     })  # fmt: skip
     return pd.concat([figures, told.set_index(figures.index)], axis=1)
-
-
-def _missing_tables(bundle: Bundle, tables: dict[str, Any], config: Config) -> list[str]:
-    missing = [name for name in bundle.tables if name not in tables]
-    if not missing:
-        return []
-    told = f"the model was trained with {', '.join(missing)}, absent now: their signals are null"
-    if config.missing_table == "refuse":
-        raise TableError(f"{told}; give the tables in churn.toml, or set missing_table = \"warn\" to score without them")
-    return [told]

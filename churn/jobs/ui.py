@@ -20,4 +20,7 @@ def ui(config: Config, *, port: int, progress: Callable[[str], None] = lambda _:
     progress(f"serving http://127.0.0.1:{port} (the first start takes some seconds; Ctrl-C ends it)")
     ended = subprocess.run(ui_command(config, port=port), env={**os.environ, **ui_environment()}, check=False)
     if ended.returncode not in (0, 130, -2):
-        raise OutputError(f"the MLflow server ended with code {ended.returncode}; is port {port} taken? choose another: churn ui --port 5001")
+        raise OutputError(
+            f"the MLflow server ended with code {ended.returncode}; is port {port} taken? "
+            f"choose another: churn ui --port {port % 65_535 + 1}"
+        )

@@ -14,8 +14,10 @@ from churn.drivers.owners import owners_of
 from churn.drivers.reasons import reasons
 from churn.errors import TableError
 from churn.jobs.common import signals_of
-from churn.jobs.score import find_bundle, score_known
-from churn.models.bundle import Bundle, load_bundle
+from churn.jobs.lists import list_warnings
+from churn.jobs.moments import cutoff_at
+from churn.jobs.score import missing_tables, open_bundle, score_known
+from churn.models.bundle import Bundle
 from churn.models.frame import rows_at
 from churn.models.known import Known, prepare
 from churn.tables.sources import read_tables
@@ -25,25 +27,40 @@ SHOWN_EVENTS = 15
 
 
 def why(
-    config: Config, customer_id: str, *, at: int | None, bundle: Path | None, progress: Callable[[str], None] = lambda _: None
+    config: Config,
+    customer_id: str,
+    *,
+    at: int | None,
+    bundle: Path | None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Returns one customer's score, her drivers in both directions, and her latest visible events.
 
     Raises:
         TableError: nobody of that id is in any table.
     """
-    home, warnings = find_bundle(config, bundle)
-    model_id, model, _ = load_bundle(home)
+    opened = open_bundle(config, bundle)
+    model = opened.bundle
     progress("reading tables")
     tables, _ = read_tables(config)
+    without = missing_tables(model, tables, config)
     known = prepare(tables, config=config, activity_kind=model.target.activity)
     code = int(known.codes_of(_ids(customer_id))[0])
     if code < 0:
-        raise TableError("no table has a customer of that id; ids are text and must match to the letter")
-    cutoff = model.target.cutoff(known.ends if at is None else at)
+        doubts = list_warnings([customer_id], unknown=[customer_id], known=known.customers.to_pylist())
+        raise TableError(["no table has a customer of that id; ids are text and must match to the letter", *doubts])
+    cutoff, doubts = cutoff_at(at, known=known, target=model.target)
     scores = score_known(known, model, cutoff, customers=[customer_id], config=config)
     row = scores.astype(object).where(scores.notna(), None).to_dict("records")[0]
-    told = {"model_id": model_id, "score": row, "warnings": warnings, "raises": [], "lowers": [], "events": []}
+    warnings = [*opened.warnings, *without, *doubts]
+    told: dict[str, Any] = {
+        "model_id": opened.model_id,
+        "score": row,
+        "warnings": warnings,
+        "raises": [],
+        "lowers": [],
+        "events": [],
+    }
     if row["why_not_scored"] != "opted_out":
         told["events"] = _events(known, code, cutoff)
     if row["status"] == "scored":
@@ -56,7 +73,7 @@ def _drivers(known: Known, bundle: Bundle, code: int, cutoff: Cutoff, config: Co
     features = signals_of(known, frame, bundle.recipes, target=bundle.target, prior=bundle.prior)
     values = contributions(bundle.factors.leave, features)
     by_signal = of_signals(values, bundle.recipes).iloc[0]
-    margin = values.sum(axis=1)
+    margin, calibration = values.sum(axis=1), bundle.factors.calibration
     found: dict[str, Any] = {}
     for name, lowering in (("raises", False), ("lowers", True)):
         told = reasons(
@@ -66,7 +83,9 @@ def _drivers(known: Known, bundle: Bundle, code: int, cutoff: Cutoff, config: Co
         found[name] = [
             {
                 "signal": told[f"driver_{rank}"], "reason": told[f"reason_{rank}"], "owner": told[f"owner_{rank}"],
-                "points": float(points(margin, contribution=by_signal[told[f"driver_{rank}"]], calibration=bundle.factors.calibration)[0]),
+                "points": float(
+                    points(margin, contribution=by_signal[told[f"driver_{rank}"]], calibration=calibration)[0]
+                ),
             }
             for rank in (1, 2, 3)
             if told[f"driver_{rank}"] is not None
@@ -83,7 +102,10 @@ def _events(known: Known, code: int, cutoff: Cutoff) -> list[dict[str, str]]:
         for row in rows[-SHOWN_EVENTS:]:
             found.append((int(events.time[row]), name, _detail(events, int(row))))
     found.sort(reverse=True)
-    return [{"time": f"{moment_of(time):%Y-%m-%d %H:%M}", "table": name, "detail": detail} for time, name, detail in found[:SHOWN_EVENTS]]
+    return [
+        {"time": f"{moment_of(time):%Y-%m-%d %H:%M}", "table": name, "detail": detail}
+        for time, name, detail in found[:SHOWN_EVENTS]
+    ]
 
 
 def _detail(events: Any, row: int) -> str:
