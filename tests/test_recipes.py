@@ -15,7 +15,7 @@ from made_up import ATTRIBUTES, made_row, tables_of
 from churn.signals.catalogue import recipes_for
 from churn.signals.derived import DERIVED_HOWS
 from churn.signals.local import BASE_HOWS, compute_signals
-from churn.signals.offered import MOST_KINDS, kinds_of
+from churn.signals.offered import LEAST_CUSTOMERS, MOST_KINDS, kinds_of, labels_of
 from churn.signals.recipes import OPERATIONS, SIGNALS, Recipe, base_recipes, recipe_of
 from churn.signals.streams import streams
 from churn.tables.history import DAY
@@ -134,10 +134,19 @@ def test_recipes_survive_json() -> None:
 
 
 def test_kinds_are_the_most_frequent_and_their_names_differ() -> None:
-    kinds = kinds_of(pa.chunked_array([["Late!", "late", "晚点", *[f"k{n}" for n in range(30)]] * 2 + ["late"]]))
+    said = ["Late!", "late", "晚点", *[f"k{n}" for n in range(30)]] * 5 + ["late"]
+    kinds = kinds_of(pa.table({"customer_id": [str(row) for row in range(len(said))], "kind": said}))
     assert len(kinds) == MOST_KINDS
     assert kinds["late"] == "Late!"
     assert kinds["late_2"] == "late"
+
+
+@pytest.mark.parametrize(("customers", "is_kept"), [(LEAST_CUSTOMERS, True), (LEAST_CUSTOMERS - 1, False)])
+def test_a_label_of_few_customers_is_never_kept(customers: int, is_kept: bool) -> None:
+    ids = [f"c{row % customers}" for row in range(60)]
+    table = pa.table({"customer_id": ids, "kind": ["anna@example.org"] * 60, "region": ["Anna's street 1"] * 60})
+    assert bool(kinds_of(table)) == is_kept
+    assert bool(labels_of(table, "region")) == is_kept
 
 
 def test_two_recipes_of_one_name_are_refused() -> None:

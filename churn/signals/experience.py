@@ -67,7 +67,7 @@ def incident_recipes(tables: Tables) -> list[Recipe]:
     found.append(incidents("incident", "days_since_last", None))
     found += [
         incidents(f"incidents_{slug}", "count", 180, f"kind={kind}")
-        for slug, kind in kinds_of(tables["incidents"]["kind"]).items()
+        for slug, kind in kinds_of(tables["incidents"]).items()
     ]
     if has(tables, "incidents", "severity"):
         found += [incidents("severity", "sum", window, "severity") for window in (90, YEAR)]

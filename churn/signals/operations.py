@@ -156,7 +156,7 @@ def profile_recipes(tables: Tables, attributes: Sequence[str]) -> list[Recipe]:
         if name not in table.column_names:
             continue
         stream = f"profile_{name}" if f"{name}__valid_from" in table.column_names else "profile"
-        labels = labels_of(table[name]) if pa.types.is_string(table[name].type) else None
+        labels = labels_of(table, name) if pa.types.is_string(table[name].type) else None
         found.append(Recipe("profile", f"profile_{slug_of(name)}", "state", stream, name, labels=labels))
     return found
 
@@ -176,7 +176,7 @@ def contract_recipes(tables: Tables) -> list[Recipe]:
         contracts("contracts", "count"),
     ]
     if has(tables, "subscriptions", "plan"):
-        plans = labels_of(tables["subscriptions"]["plan"])
+        plans = labels_of(tables["subscriptions"], "plan")
         found.append(Recipe("profile", "contract_plan", "state", "subscriptions", "plan", labels=plans))
     if has(tables, "subscriptions", "amount"):
         last, mean = contracts("contract_amount", "last", "amount"), contracts("contract_amount", "mean", "amount")
