@@ -66,8 +66,9 @@ def train(config: Config, *, allow_leak: bool = False, progress: Progress = lamb
     judged = judge(predictions, labels=labels, contact=config.contact, currency=config.currency, seed=config.seed)
     progress("final model")
     factors = learn_by(material, known.settled)
-    bundle = _bundle(material, recipes, schedule, factors)
-    model_id, home = save_bundle(bundle, config.resolve(config.models), golden=_sample(material, GOLDEN_ROWS))
+    learnt = tuple(recipe for recipe in recipes if recipe.name in set(factors.leave.feature_name()))
+    bundle = _bundle(material, learnt, schedule, factors)
+    model_id, home = save_bundle(bundle, config.resolve(config.models), golden=_sample(material, bundle, GOLDEN_ROWS))
     if judged["verdict"]["is_promoted"]:
         promote(home)
     result = {
@@ -76,7 +77,7 @@ def train(config: Config, *, allow_leak: bool = False, progress: Progress = lamb
         "population": _population(material, schedule, predictions), **judged, "horizon": schedule.horizon,
         "silence": _silence(factors, predictions), "findings": [issue.to_dict() for issue in issues], "notes": list(factors.notes),
     }  # fmt: skip
-    explained = _sample(material, EXPLAINED_ROWS)
+    explained = _sample(material, bundle, EXPLAINED_ROWS)
     values = contributions(factors.leave, explained)
     result["drivers"] = _drivers(of_signals(values, bundle.recipes))
     result["warnings"] = []
@@ -142,10 +143,10 @@ def _training(material: Material, schedule: Schedule) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _sample(material: Material, size: int) -> pd.DataFrame:
+def _sample(material: Material, bundle: Bundle, size: int) -> pd.DataFrame:
     """An even sample of the latest rows, to explain and to keep as golden predictions."""
     latest = np.flatnonzero(material.frame["at"].to_numpy() == material.frame["at"].max())
-    return material.features.iloc[latest[:: max(1, len(latest) // size)][:size]]
+    return material.features[bundle.features].iloc[latest[:: max(1, len(latest) // size)][:size]]
 
 
 def _population(material: Material, schedule: Schedule, predictions: pd.DataFrame) -> dict[str, Any]:

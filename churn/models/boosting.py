@@ -137,8 +137,8 @@ def fit(features: pd.DataFrame, *, y: Bool, rounds: int, growing: Growing) -> lg
 
 
 def raw_margin(booster: lgb.Booster, features: pd.DataFrame, *, rounds: int = -1) -> Floats:
-    """Returns the log odds before calibration, shape (rows,)."""
-    return np.asarray(booster.predict(features, raw_score=True, num_iteration=rounds), np.float64)
+    """Returns the log odds before calibration, shape (rows,); the booster's features are found by name."""
+    return np.asarray(booster.predict(features[booster.feature_name()], raw_score=True, num_iteration=rounds), np.float64)
 
 
 def _fit_until_worse(

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -92,8 +92,8 @@ def save_bundle(bundle: Bundle, directory: Path, *, golden: pd.DataFrame) -> tup
     predictions are kept inside to be compared when another machine loads the bundle.
     """
     files = _files_of(bundle, golden.head(GOLDEN_ROWS))
-    sums = "".join(f"{hashlib.sha256(text.encode()).hexdigest()}  {name}\n" for name, text in sorted(files.items()))
-    model_id = hashlib.sha256(sums.encode()).hexdigest()[:16]
+    sums = _listing({name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()})
+    model_id = hashlib.sha256(sums).hexdigest()[:16]
     home = directory / model_id
     if home.exists():
         load_bundle(home)
@@ -101,9 +101,9 @@ def save_bundle(bundle: Bundle, directory: Path, *, golden: pd.DataFrame) -> tup
     directory.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=directory))
     try:
-        for name, text in {**files, CHECKSUMS: sums}.items():
-            with (draft / name).open("w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
+        for name, content in {**{name: text.encode() for name, text in files.items()}, CHECKSUMS: sums}.items():
+            with (draft / name).open("wb") as file:
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
         draft.chmod(0o755)
@@ -230,6 +230,11 @@ def _verified(home: Path) -> tuple[str, dict[str, str]]:
     return hashlib.sha256(listing).hexdigest()[:16], texts
 
 
+def _listing(checksums: Mapping[str, str]) -> bytes:
+    """What `sha256sum` would list: the one way to write it, since the model id is its hash."""
+    return "".join(f"{checksum}  {name}\n" for name, checksum in sorted(checksums.items())).encode()
+
+
 def _listed(home: Path, listing: bytes) -> list[tuple[str, str]]:
     pairs = []
     for line in listing.decode("utf-8", errors="replace").splitlines():
@@ -239,6 +244,8 @@ def _listed(home: Path, listing: bytes) -> list[tuple[str, str]]:
                 f"{home}: {CHECKSUMS} is damaged or lists files that don't belong to a bundle; checksum differs"
             )
         pairs.append((match[2], match[1]))
+    if listing != _listing(dict(pairs)):
+        raise BundleError(f"{home}: {CHECKSUMS} is damaged; checksum differs")
     return pairs
 
 

@@ -15,6 +15,7 @@ from churn.errors import NotEnoughDataError
 from churn.models import boosting
 from churn.models.boosting import Bool, Floats, Growing, Rounds
 from churn.models.calibration import Calibration, apply, fit_calibration, halfway
+from churn.models.coverage import MOST_LOST, covered
 from churn.timeline.cutoffs import Cutoff
 
 MIN_LEAVERS = 50
@@ -74,11 +75,10 @@ class TrainingRows:
     is_quiet: Bool
     has_spoken: Bool
 
-    def keep(self, mask: Bool) -> TrainingRows:
-        """Returns the rows where `mask` is true."""
-        return TrainingRows(
-            self.features[mask], self.at[mask], self.has_left[mask], self.is_quiet[mask], self.has_spoken[mask]
-        )
+    def keep(self, mask: Bool, columns: Sequence[str] | None = None) -> TrainingRows:
+        """Returns the rows where `mask` is true, with all features or some `columns`."""
+        features = self.features if columns is None else self.features[list(columns)]
+        return TrainingRows(features[mask], self.at[mask], self.has_left[mask], self.is_quiet[mask], self.has_spoken[mask])
 
 
 def learn(
@@ -90,7 +90,7 @@ def learn(
         NotEnoughDataError: under 50 leavers or stayers.
     """
     _check_enough(rows.has_left)
-    rolling = boosting.rolling_folds(cutoffs, grace_days=grace_days, count=folds)
+    rows, rolling = _covered_folds(rows, cutoffs, grace_days=grace_days, count=folds)
     rounds = boosting.choose_rounds(rows.features, y=rows.has_left, at=rows.at, folds=rolling, growing=growing)
     leave = boosting.fit(rows.features, y=rows.has_left, rounds=rounds.count, growing=growing)
     calibration = Calibration("none")
@@ -133,6 +133,22 @@ def silent_given_leave(silent: SilentFactor, features: pd.DataFrame) -> Floats:
     if silent.booster is None:
         return np.full(len(features), silent.share)
     return np.asarray(expit(boosting.raw_margin(silent.booster, features)))
+
+
+def _covered_folds(
+    rows: TrainingRows, cutoffs: Sequence[Cutoff], *, grace_days: int, count: int
+) -> tuple[TrainingRows, tuple[boosting.Fold, ...]]:
+    """The rows and columns to learn from, and their folds: cutoffs are given up for longer windows only if a fold still fits."""
+    for most_lost in (MOST_LOST, 0.0):
+        columns, is_covered = covered(rows.features, rows.at, most_lost=most_lost)
+        kept = rows.keep(is_covered, columns)
+        moments = set(kept.at.tolist())
+        folds = boosting.rolling_folds(
+            [cutoff for cutoff in cutoffs if cutoff.at in moments], grace_days=grace_days, count=count
+        )
+        if folds:
+            break
+    return kept, folds
 
 
 def _learn_silent(

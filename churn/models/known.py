@@ -64,15 +64,18 @@ class Known:
         return has_voice(self.tables)
 
     def covered_at(self, at: int) -> dict[str, int]:
-        """Returns from when each table covers the base, as can be known at `at`: as configured, or its first row."""
-        covered = dict(self.covers_from)
-        for name, events in self.events.items():
-            visible = (events.time < at) & (events.known <= at)
-            if name == "feedback":
-                visible &= _by_self(events)
-            if name not in covered and visible.any():
-                covered[name] = int(events.time[visible].min())
-        return covered
+        """Returns from when each event table is complete, as far as known at `at`: configured, or its first visible row.
+
+        A table without a visible row covers nothing yet: it is complete from `at` on.
+        """
+        return {name: self.covers_from.get(name, _first_visible(events, at)) for name, events in self.events.items()}
+
+    def heard_from(self, at: int) -> dict[str, int]:
+        """Returns from when each source of the customers' own voice covers the base, as far as known at `at`."""
+        sources = {name: self.events[name] for name in ("contacts", "feedback") if name in self.events}
+        if "feedback" in sources:
+            sources["feedback"] = sources["feedback"].keep(_by_self(sources["feedback"]))
+        return {name: self.covers_from.get(name, _first_visible(events, at)) for name, events in sources.items()}
 
     def codes_of(self, ids: pa.Array) -> Int64:
         """Returns the codes of customer ids, -1 where an id is unknown."""
@@ -100,6 +103,11 @@ def prepare(tables: Mapping[str, pa.Table], *, config: Config, activity_kind: st
         standing=standing(all_histories.profile, len(customers)),
         covers_from=covers,
     )
+
+
+def _first_visible(events: Events, at: int) -> int:
+    visible = (events.time < at) & (events.known <= at)
+    return int(events.time[visible].min()) if visible.any() else at
 
 
 def _by_self(feedback: Events) -> np.ndarray:
