@@ -1,0 +1,53 @@
+"""The leak alarm: a signal that knows the outcome is named; honest ones, however good, are not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from churn.models.leak import ENOUGH_ROWS, TOO_GOOD, leaking_signals
+
+RNG = np.random.default_rng(2)
+Y = (RNG.random(3_000) < 0.3).astype(float)
+
+
+def leaks(values: np.ndarray, y: np.ndarray = Y) -> dict[str, float]:
+    return leaking_signals(pd.DataFrame({"signal": values.astype(np.float32)}), has_left=y)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_signal_that_is_the_answer_is_named_in_either_direction(sign: float) -> None:
+    assert leaks(sign * (Y + RNG.normal(0, 0.1, len(Y)))) == {"signal": 1.0}
+
+
+@pytest.mark.parametrize("null_when", [0.0, 1.0])
+def test_a_signal_that_is_null_only_for_one_outcome_is_named(null_when: float) -> None:
+    """`closed_reason` filled in for leavers alone tells the answer by being there."""
+    assert leaks(np.where(null_when == Y, np.nan, RNG.normal(size=len(Y)))) == {"signal": 1.0}
+
+
+def test_infinite_values_are_extremes_not_errors() -> None:
+    assert leaks(np.where(Y == 1, np.inf, -np.inf)) == {"signal": 1.0}
+
+
+@pytest.mark.parametrize(("distance", "is_named"), [(2.0, False), (2.6, True)])
+def test_the_alarm_sounds_above_an_auroc_of_95_percent(distance: float, is_named: bool) -> None:
+    found = leaks(distance * Y + np.random.default_rng(3).normal(size=len(Y)))
+    assert bool(found) == is_named
+    assert all(TOO_GOOD < value < 1 for value in found.values())
+
+
+def test_noise_constants_and_nulls_are_no_leak() -> None:
+    for values in (RNG.normal(size=len(Y)), np.ones(len(Y)), np.full(len(Y), np.nan)):
+        assert leaks(values) == {}
+
+
+def test_one_class_or_no_rows_cannot_leak() -> None:
+    assert leaks(Y, np.zeros(len(Y))) == {}
+    assert leaks(np.zeros(0), np.zeros(0)) == {}
+
+
+def test_of_many_rows_an_even_sample_is_enough() -> None:
+    y = np.resize(Y, 3 * ENOUGH_ROWS)
+    assert leaks(y, y) == {"signal": 1.0}
