@@ -57,7 +57,7 @@ def _content(result: Mapping[str, Any], scores: pd.DataFrame | None, currency: s
         "model_id": result["model_id"],
         "cutoffs": result["cutoffs"],
         "horizon_days": result["target"]["horizon_days"],
-        "verdict": result["verdict"],
+        "verdict": story.verdict(result),
         "tiles": story.tiles(result, currency=currency),
         "answer": story.answer(result, currency=currency),
         "listed": None if scores is None else list_summary(scores, currency=currency),
@@ -99,10 +99,17 @@ def _findings(result: Mapping[str, Any]) -> list[dict[str, str]]:
             "severity": finding["severity"],
             "place": ".".join(str(finding[part]) for part in ("table", "column") if finding.get(part)),
             "message": finding["message"],
+            "rows": _first_rows(finding),
             "fix": finding.get("fix", ""),
         }
         for finding in ranked
     ]
+
+
+def _first_rows(finding: Mapping[str, Any]) -> str:
+    rows = finding.get("rows") or []
+    more = ", …" if rows and finding.get("count", 0) > len(rows) else ""
+    return f"rows {', '.join(map(str, rows))}{more}" if rows else ""
 
 
 def _uri(png: bytes) -> str:

@@ -44,6 +44,14 @@ def tiles(result: Mapping[str, Any], *, currency: str) -> list[dict[str, str]]:
     return told
 
 
+def verdict(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the verdict with the best rule called as people call it."""
+    told = result["verdict"]
+    best = told.get("best_baseline", "")
+    sentence = told["sentence"].replace(f" ({best})", f", “{model_label(best)}”") if best else told["sentence"]
+    return {"is_promoted": told["is_promoted"], "sentence": sentence}
+
+
 def answer(result: Mapping[str, Any], *, currency: str) -> str:
     """Returns what the run means for the next list, in one or two sentences."""
     gain, target = result["gain"], result["target"]
@@ -193,12 +201,15 @@ def definition(result: Mapping[str, Any]) -> list[str]:
     gap = target["gap_days"]
     window = f"the {target['horizon_days']} days that begin {f'{gap} days after' if gap else 'at'} the cutoff"
     partial = ", or does so markedly less than her own season-adjusted rhythm" if "partial" in target["leave"] else ""
-    who = (
-        "whoever has her own rhythm (two active days or more) and is not gone by it"
-        if target["population"] == "rhythm" else f"the population {target['population']} set in churn.toml"
-    )  # fmt: skip
+    leaves = f"she has no activity in {window}{partial}, or closes her account"
+    who = f"the population {target['population']} set in churn.toml"
+    if target["population"] == "rhythm":
+        who = "whoever has her own rhythm (two active days or more) and is not gone by it"
+    if target["population"] == "contract":
+        who = f"whoever has a running contract that ends in {window}"
+        leaves = "she does not renew that contract within 30 days of its end; a failed payment is not leaving"
     return [
-        f"A customer is active with {coming}; she leaves if she has no activity in {window}{partial}.",
+        f"A customer is active with {coming}; she leaves if {leaves}.",
         f"Predicted is {who}; closed and opted-out accounts never.",
         "Every signal uses only what was known before its cutoff; whatever became known later is invisible to it.",
         "She leaves silently if she has not told the company that something is wrong, neither before the cutoff nor until the window ends.",

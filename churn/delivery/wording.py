@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Mapping
 from typing import Any
 
@@ -83,5 +84,5 @@ def interval(figure: Mapping[str, Any], *, digits: int = 3, is_signed: bool = Fa
 
 
 def is_known(value: Any) -> bool:
-    """Returns whether a value is a finite number."""
-    return isinstance(value, int | float) and math.isfinite(value)
+    """Returns whether a value is a finite number, of Python or of NumPy."""
+    return isinstance(value, numbers.Real) and math.isfinite(value)
