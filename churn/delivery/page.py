@@ -45,9 +45,10 @@ def report_page(
         lstrip_blocks=True,
     )  # fmt: skip
     template = environment.get_template(_TEMPLATE)
-    return template.render(
+    page: str = template.render(
         **_content(result, scores, currency), pictures={name: _uri(png) for name, png in plots.items()}
     )
+    return page
 
 
 def _content(result: Mapping[str, Any], scores: pd.DataFrame | None, currency: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The story of a training run, in sentences and tables of text: what the page shows, and nothing about single customers."""
+"""The story of a training run, in sentences and tables of text: what the page shows, nothing about single customers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Table = dict[str, Any]
 
 
 def tiles(result: Mapping[str, Any], *, currency: str) -> list[dict[str, str]]:
-    """Returns the few figures that answer first: how many leave, what calling brings, how well it ranks, who was silent."""
+    """Returns the figures that answer first: how many leave, what calling brings, how well it ranks, who was silent."""
     latest, population = list(result["population"].items())[-1]
     gain, model = result["gain"], result["metrics"]["model"][DECIDING]
     best = _best_baseline(result, LEAVE_MODELS)
@@ -63,13 +63,14 @@ def answer(result: Mapping[str, Any], *, currency: str) -> str:
         )
     if not is_known(gain["gain"]) or gain["gain"] <= 0:
         return (
-            f"The list tells who will leave within {horizon} days, but at {number(gain['cost'], digits=2)} {currency} a "
-            f"call with {percent(gain['success_rate'])} success, calling the top {calls} does not pay."
+            f"The list tells who will leave within {horizon} days, but at {number(gain['cost'], digits=2)} {currency} "
+            f"a call with {percent(gain['success_rate'])} success, calling the top {calls} does not pay."
         )
     return (
-        f"Calling the top {calls} of each list is worth {money(gain['gain'], currency)} in expected spend over {horizon} "
-        f"days, if a call costs {number(gain['cost'], digits=2)} {currency} and keeps {percent(gain['success_rate'])} of "
-        "the leavers it reaches. Test that success rate with a control group before you rely on it."
+        f"Calling the top {calls} of each list is worth {money(gain['gain'], currency)} in expected spend over "
+        f"{horizon} days, if a call costs {number(gain['cost'], digits=2)} {currency} and keeps "
+        f"{percent(gain['success_rate'])} of the leavers it reaches. Test that success rate with a "
+        "control group before you rely on it."
     )
 
 
@@ -127,8 +128,8 @@ def silence_sentence(result: Mapping[str, Any]) -> str:
         return f"How many left without a word is not known here: {why.rstrip('.')}."
     sentence = (
         f"Of the leavers in this backtest, {percent(silence['share'])} had said nothing. Surveys claim that "
-        f"{percent(CLAIMED_SILENT)} of customers tell nobody about a bad experience: a claim to test, not a law, and not "
-        "quite the same question, since not every leaver had one."
+        f"{percent(CLAIMED_SILENT)} of customers tell nobody about a bad experience: a claim to test, not a law, and "
+        "not quite the same question, since not every leaver had one."
     )
     if silence.get("is_modelled"):
         return sentence
@@ -164,11 +165,12 @@ def calibration_sentence(result: Mapping[str, Any]) -> str:
     if not is_known(large) or not is_known(ece):
         return "These cutoffs do not tell whether the probabilities can be believed."
     side = "more" if large > 0 else "less"
-    sentence = f"On average the model foretells {number(abs(100 * large), digits=1)} percentage points {side} leaving than came true."
+    points = number(abs(100 * large), digits=1)
+    sentence = f"On average the model foretells {points} percentage points {side} leaving than came true."
     if is_known(perfect):
         sentence += (
-            f" Predicted risks are off by {number(100 * ece, digits=1)} points on average; those of a perfect model would be "
-            f"off by {number(100 * perfect, digits=1)} on as many customers, by chance alone."
+            f" Predicted risks are off by {number(100 * ece, digits=1)} points on average; those of a perfect model "
+            f"would be off by {number(100 * perfect, digits=1)} on as many customers, by chance alone."
         )
     slope = ours.get("calibration_slope")
     if is_known(slope) and abs(slope - 1) > 0.15:
@@ -179,7 +181,7 @@ def calibration_sentence(result: Mapping[str, Any]) -> str:
 def left_out(result: Mapping[str, Any]) -> Table:
     """Returns, per rule and cutoff, how many customers got no prediction."""
     population = result["population"]
-    found = {reason for cutoff in population.values() for reason in cutoff["removed"]}
+    found: set[str] = {reason for cutoff in population.values() for reason in cutoff["removed"]}
     reasons = [reason for reason in REASONS if reason in found] + sorted(found - set(REASONS))
     rows = [
         _removed(REASONS.get(reason, reason), [cutoff["removed"].get(reason, 0) for cutoff in population.values()])
@@ -212,9 +214,11 @@ def definition(result: Mapping[str, Any]) -> list[str]:
         f"A customer is active with {coming}; she leaves if {leaves}.",
         f"Predicted is {who}; closed and opted-out accounts never.",
         "Every signal uses only what was known before its cutoff; whatever became known later is invisible to it.",
-        "She leaves silently if she has not told the company that something is wrong, neither before the cutoff nor until the window ends.",
-        f"Learnt from {count(training['rows'])} rows at {counted(training['count'], 'cutoff')} from {training['first']} to "
-        f"{training['last']}; tested at {', '.join(result['cutoffs'])}, each time by a model that knew only what was settled by then.",
+        "She leaves silently if she has not told the company that something is wrong, neither before the cutoff nor "
+        "until the window ends.",
+        f"Learnt from {count(training['rows'])} rows at {counted(training['count'], 'cutoff')} from "
+        f"{training['first']} to {training['last']}; tested at {', '.join(result['cutoffs'])}, each time by a model that "
+        "knew only what was settled by then.",
     ]  # fmt: skip
 
 
@@ -224,7 +228,7 @@ def horizons(result: Mapping[str, Any]) -> Table:
         {
             "title": counted(row["days"], "day"), "is_ours": row["days"] == result["target"]["horizon_days"],
             "cells": [
-                {"value": percent(row["covers_gaps"])}, {"value": percent(row["leave_rate"])}, {"value": percent(row["comeback"])},
+                *({"value": percent(row[share])} for share in ("covers_gaps", "leave_rate", "comeback")),
                 {"value": "yes" if row["is_enough_history"] else "no"},
             ],
         }
@@ -243,8 +247,8 @@ def lead_sentence(result: Mapping[str, Any]) -> str:
     if lead["median_days"] >= 0:
         return f"For half of the {who} on a list, the first alert came {days} days or more before the last activity."
     return (
-        f"For half of the {who} on a list, the first alert came no later than {days} days after the last activity: they had "
-        "stopped coming, and only the model could tell that this was more than a pause."
+        f"For half of the {who} on a list, the first alert came no later than {days} days after the last activity: "
+        "they had stopped coming, and only the model could tell that this was more than a pause."
     )
 
 
@@ -270,7 +274,7 @@ def _cell(figure: Mapping[str, Any], *, metric: str, best: float | None = None) 
 
 
 def _best(result: Mapping[str, Any], names: Sequence[str], metric: str) -> float | None:
-    means = [mean for name in names if is_known(mean := _mean(result, name, metric))]
+    means: list[float] = [mean for name in names if is_known(mean := _mean(result, name, metric))]
     if not means:
         return None
     return min(means) if metric in LOWER_IS_BETTER else max(means)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 UNKNOWN = "–"
 _MINUS = "−"
@@ -83,6 +83,6 @@ def interval(figure: Mapping[str, Any], *, digits: int = 3, is_signed: bool = Fa
     return f"[{told(low, digits=digits)}, {told(high, digits=digits)}]"
 
 
-def is_known(value: Any) -> bool:
+def is_known(value: Any) -> TypeGuard[float]:
     """Returns whether a value is a finite number, of Python or of NumPy."""
     return isinstance(value, numbers.Real) and math.isfinite(value)
