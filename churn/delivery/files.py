@@ -101,15 +101,19 @@ def remove_leftovers(folder: Path) -> None:
             release(held)
 
 
-def claim(path: Path) -> int | None:
+def claim(path: Path, *, wait: bool = False) -> int | None:
     """Returns a handle that locks the file at `path` (made if absent) until `release` or death; None if others hold it.
 
     A lock whose holder was killed is free again at once. On Windows nothing is locked.
+
+    Args:
+        path: the file.
+        wait: whether to wait until others give it back.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
     try:
         if CAN_LOCK:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError:
         os.close(handle)
         return None

@@ -1,129 +1,129 @@
-"""Tracking: each training as one MLflow run, in a store beside `churn.toml` unless it names another."""
+"""Tracking: each training as one MLflow run, in a store beside `churn.toml` unless it names another.
+
+Only sums go in: parameters, metrics, pictures, the page and the bundle. What may hold personal data or secrets (paths,
+queries, owners, the store's address) stays out by naming what goes in.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import datetime as dt
 import json
-import logging
-import os
+import secrets
 import sys
-import warnings
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from churn.config import Config
-from churn.errors import ChurnError
+from churn.delivery.files import CAN_LOCK, claim, release
+from churn.delivery.store import (
+    TrackingError,
+    artifacts_of,
+    is_server,
+    prepare_store,
+    quiet_mlflow,
+    store_path,
+    store_uri,
+)
 
-_QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "GIT_PYTHON_REFRESH": "quiet"}
-_OWNER = "churn.process"
+__all__ = ["TrackingError", "recent_runs", "track_run", "ui_command", "ui_environment"]
+
+_TOKEN = "churn.token"
 _LONGEST = 5_000
-"""MLflow cuts parameters over 6,000 characters."""
-
-
-class TrackingError(ChurnError):
-    """The experiment store cannot be used; the model itself is safe on disk."""
+"""MLflow cuts parameters over 6,000 characters and tags over 8,000."""
+_METRICS_AT_ONCE, _PARAMS_AT_ONCE = 1_000, 100
+"""What one call of MLflow's `log_batch` takes."""
 
 
 def track_run(
-    result: Mapping[str, Any],
-    *,
-    config: Config,
-    bundle: Path,
-    plots: Mapping[str, bytes],
-    page: str,
+    result: Mapping[str, Any], *, config: Config, bundle: Path, plots: Mapping[str, bytes], page: str,
     fingerprint: Mapping[str, str],
-) -> str:
+) -> str:  # fmt: skip
     """Returns the id of the MLflow run that records a training: parameters, metrics, pictures, page and bundle.
 
-    Metrics are named `MODEL.METRIC`; each has its mean and, step by step (days since 1970), its value at every test
-    cutoff as `MODEL.METRIC.at_cutoff`. Nothing about single customers is recorded. Runs that a killed process left
-    RUNNING are closed as KILLED first.
+    Metrics are named `MODEL.METRIC` (mean over the test cutoffs), with `interval/MODEL.METRIC.low` and `.high`;
+    `by_cutoff/MODEL.METRIC` holds one step per test cutoff, whose time is the cutoff. What is not known is left out.
+    A run never stays RUNNING: it fails with an exception, and runs left by a killed process are closed as KILLED first.
+
+    Args:
+        result: the result of the run.
+        config: where the store is, and what was asked for.
+        bundle: the folder of the model.
+        plots: PNG pictures by name.
+        page: the report.
+        fingerprint: a digest per table.
 
     Raises:
-        TrackingError: the store is locked, down or not writable.
+        TrackingError: the store is locked, down, damaged or not writable. The model on disk is untouched.
     """
-    with _store(config) as client:
+    with quiet_mlflow():
+        prepare_store(config)
+        client = _client(config)
         experiment = _experiment(client, config)
-        _close_killed(client, experiment)
-        run = client.create_run(
-            experiment, run_name=str(result["model_id"]), tags=_tags(result, fingerprint)
-        ).info.run_id
-        try:
-            client.log_batch(run, metrics=_metrics(result), params=_params(result, config))
-            _log_artifacts(client, run, result, bundle, plots, page)
-            client.set_terminated(run, "FINISHED")
-        except BaseException:
-            client.set_terminated(run, "FAILED")
-            raise
-        return str(run)
+        _close_killed(client, experiment, config)
+        with _signed(config) as token:
+            tags = {_TOKEN: token, **_tags(result, config, bundle, fingerprint)}
+            run = str(client.create_run(experiment, run_name=str(result["model_id"]), tags=tags).info.run_id)
+            with _closed_at_the_end(client, run):
+                _log_figures(client, run, result, config)
+                _log_files(client, run, {**result, "run_id": run, "bundle": tags["bundle"]}, bundle, plots, page)
+        return run
 
 
 def recent_runs(config: Config, *, limit: int = 20) -> list[dict[str, Any]]:
-    """Returns the latest runs, newest first: run_id, model_id, status, started, auroc, verdict.
+    """Returns the latest runs, newest first: run_id, model_id, status, started, auroc, verdict. Makes no store.
 
     Raises:
         TrackingError: the store cannot be used.
     """
-    with _store(config) as client:
-        found = client.search_runs(
-            [_experiment(client, config)], order_by=["attributes.start_time DESC"], max_results=limit
-        )
-        return [
-            {
-                "run_id": run.info.run_id, "model_id": run.data.tags.get("model_id"), "status": run.info.status,
-                "started": dt.datetime.fromtimestamp(run.info.start_time / 1000, dt.UTC).isoformat(timespec="seconds"),
-                "auroc": run.data.metrics.get("model.auroc"), "verdict": run.data.tags.get("verdict"),
-            }
-            for run in found
-        ]  # fmt: skip
+    path = store_path(config)
+    if path is not None and not path.exists():
+        return []
+    with quiet_mlflow():
+        prepare_store(config)
+        client = _client(config)
+        experiment = client.get_experiment_by_name(config.tracking.experiment)
+        if experiment is None:
+            return []
+        newest_first = ["attributes.start_time DESC", "attributes.run_id ASC"]
+        found = client.search_runs([experiment.experiment_id], order_by=newest_first, max_results=limit)
+        return [_summary(run) for run in found]
 
 
-def store_uri(config: Config) -> str:
-    """Returns the tracking store: the configured one, or SQLite in `mlruns/` beside `churn.toml`."""
-    return config.tracking.uri or f"sqlite:///{config.resolve('mlruns') / 'mlflow.db'}"
-
-
-def ui_command(config: Config, *, port: int) -> list[str]:
-    """Returns the command that serves the MLflow UI over the store on 127.0.0.1.
+def ui_command(config: Config, *, port: int = 5000) -> list[str]:
+    """Returns the command that serves the MLflow UI over the store on 127.0.0.1; see `ui_environment`.
 
     MLflow's own `ui` ignores the environment's tracking URI and would make a second, empty store: it is named here.
+
+    Raises:
+        TrackingError: the store cannot be used, or is a server, which shows its experiments itself.
     """
+    if is_server(store_uri(config)):
+        raise TrackingError(
+            "the experiments are on the server that [tracking] uri names: open that address in a browser"
+        )
+    prepare_store(config)
     return [
         sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store_uri(config),
-        "--default-artifact-root", config.resolve("mlruns/artifacts").as_uri(), "--host", "127.0.0.1", "--port", str(port),
+        "--default-artifact-root", artifacts_of(config).as_uri(), "--host", "127.0.0.1", "--port", str(port),
+        "--workers", "1",
     ]  # fmt: skip
 
 
 def ui_environment() -> dict[str, str]:
-    """Returns what the UI's environment needs beside the usual: nothing is sent anywhere."""
-    return dict(_QUIET)
+    """Returns what the UI's environment needs beside the usual: nothing is sent anywhere, no job is run."""
+    return {
+        "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "GIT_PYTHON_REFRESH": "quiet",
+    }  # fmt: skip
 
 
-@contextlib.contextmanager
-def _store(config: Config) -> Iterator[Any]:
-    """A client of the store; whatever goes wrong inside it is told in plain words, and MLflow's own chatter is not."""
-    os.environ.update(_QUIET)
-    if config.tracking.uri is None:
-        config.resolve("mlruns/artifacts").mkdir(parents=True, exist_ok=True)
-    logging.getLogger("alembic").setLevel(logging.ERROR)
-    logging.getLogger("mlflow").setLevel(logging.ERROR)
-    with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
-        warnings.simplefilter("ignore")
-        from mlflow.exceptions import MlflowException
-        from mlflow.tracking import MlflowClient
-        from sqlalchemy.exc import SQLAlchemyError
+def _client(config: Config) -> Any:
+    from mlflow.tracking import MlflowClient
 
-        for name in ("mlflow", "mlflow.store.db.utils", "alembic.runtime.migration"):
-            logging.getLogger(name).setLevel(logging.ERROR)
-        try:
-            yield MlflowClient(tracking_uri=store_uri(config))
-        except (MlflowException, SQLAlchemyError, OSError) as error:
-            raise TrackingError(
-                f"not tracked: the experiment store cannot be used ({type(error).__name__}); the model, its report and its "
-                "figures are kept in models/. Mend the store ([tracking] in churn.toml) and train again: the same data give the same model"
-            ) from None
+    return MlflowClient(tracking_uri=store_uri(config))
 
 
 def _experiment(client: Any, config: Config) -> str:
@@ -131,74 +131,151 @@ def _experiment(client: Any, config: Config) -> str:
     found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
-    location = None if config.tracking.uri else config.resolve("mlruns/artifacts").as_uri()
+    location = None if is_server(store_uri(config)) else artifacts_of(config).as_uri()
     return str(client.create_experiment(name, artifact_location=location))
 
 
-def _close_killed(client: Any, experiment: str) -> None:
-    for run in client.search_runs([experiment], filter_string="attributes.status = 'RUNNING'"):
-        process = run.data.tags.get(_OWNER, "")
-        if process.isdigit() and not Path(f"/proc/{process}").exists():
-            client.set_terminated(run.info.run_id, "KILLED")
+def _running(config: Config) -> Path:
+    return config.resolve("mlruns/.running")
 
 
-def _tags(result: Mapping[str, Any], fingerprint: Mapping[str, str]) -> dict[str, str]:
-    verdict = result["verdict"]
+@contextlib.contextmanager
+def _signed(config: Config) -> Iterator[str]:
+    """Yields a token for a run, and holds the lock of its file: once nobody holds it, whoever made the run is dead."""
+    token = secrets.token_hex(8)
+    folder = _running(config)
+    folder.mkdir(parents=True, exist_ok=True)
+    held = claim(folder / token)
+    try:
+        yield token
+        (folder / token).unlink()
+    finally:
+        release(held)
+
+
+@contextlib.contextmanager
+def _closed_at_the_end(client: Any, run: str) -> Iterator[None]:
+    """Ends a run: FINISHED, or FAILED when the block raises. If even that fails, its token tells the next start."""
+    try:
+        yield
+    except BaseException:
+        client.set_terminated(run, "FAILED")
+        raise
+    client.set_terminated(run, "FINISHED")
+
+
+def _close_killed(client: Any, experiment: str, config: Config) -> None:
+    """Closes the runs of ours whose process died before it could: their tokens lie there and nobody holds the lock."""
+    folder = _running(config)
+    if not CAN_LOCK or not folder.is_dir():
+        return
+    for signed in sorted(folder.iterdir()):
+        held = claim(signed)
+        if held is None:
+            continue
+        for run in client.search_runs([experiment], filter_string=f"tags.`{_TOKEN}` = '{signed.name}'"):
+            if run.info.status == "RUNNING":
+                client.set_terminated(run.info.run_id, "KILLED")
+        signed.unlink(missing_ok=True)
+        release(held)
+
+
+def _summary(run: Any) -> dict[str, Any]:
+    started = dt.datetime.fromtimestamp(run.info.start_time / 1000, dt.UTC)
     return {
-        _OWNER: str(os.getpid()), "model_id": str(result["model_id"]), "is_promoted": str(verdict["is_promoted"]).lower(),
-        "verdict": verdict["sentence"], "project": str(result["project"]),
-        **{f"data.{table}": digest for table, digest in fingerprint.items()},
+        "run_id": run.info.run_id, "model_id": run.data.tags.get("model_id"), "status": run.info.status,
+        "started": started.isoformat(timespec="seconds"), "auroc": run.data.metrics.get("model.auroc"),
+        "verdict": run.data.tags.get("verdict"),
     }  # fmt: skip
+
+
+def _tags(result: Mapping[str, Any], config: Config, bundle: Path, fingerprint: Mapping[str, str]) -> dict[str, str]:
+    verdict = result["verdict"]
+    named = {
+        "model_id": result["model_id"], "verdict": verdict["sentence"], "mlflow.note.content": verdict["sentence"],
+        "is_promoted": str(verdict["is_promoted"]).lower(), "project": result["project"],
+        "bundle": _inside(bundle, config), "mlflow.source.name": "churn train",
+        **{f"data.{table}": digest for table, digest in fingerprint.items()},
+        **{f"version.{name}": version for name, version in result.get("versions", {}).items()},
+    }  # fmt: skip
+    return {name: str(value)[:_LONGEST] for name, value in named.items()}
+
+
+def _inside(path: Path, config: Config) -> str:
+    """Returns a path as seen from the folder of `churn.toml`, or its name alone: no path of the machine is recorded."""
+    home = config.directory.absolute()
+    return str(path.absolute().relative_to(home)) if path.absolute().is_relative_to(home) else path.name
+
+
+def _log_figures(client: Any, run: str, result: Mapping[str, Any], config: Config) -> None:
+    metrics, params = _metrics(result), _params(result, config)
+    for start in range(0, len(params), _PARAMS_AT_ONCE):
+        client.log_batch(run, params=params[start : start + _PARAMS_AT_ONCE])
+    for start in range(0, len(metrics), _METRICS_AT_ONCE):
+        client.log_batch(run, metrics=metrics[start : start + _METRICS_AT_ONCE])
 
 
 def _params(result: Mapping[str, Any], config: Config) -> list[Any]:
     from mlflow.entities import Param
 
-    training = {f"training.{name}": value for name, value in result["training_cutoffs"].items()}
     chosen = {
-        **result["target"], **training, "test_cutoffs": ", ".join(result["cutoffs"]), "seed": config.seed,
-        "tables": ", ".join(sorted(config.tables)), "leave_out_treated": config.leave_out_treated,
-        "contact.budget": result["gain"]["budget"], "contact.cost": config.contact.cost,
-        "contact.success_rate": config.contact.success_rate,
+        **result["target"],
+        **{f"training.{name}": value for name, value in result["training_cutoffs"].items()},
+        "test_cutoffs": ", ".join(result["cutoffs"]), "seed": config.seed, "tables": ", ".join(sorted(config.tables)),
+        "leave_out_treated": config.leave_out_treated, "missing_table": config.missing_table,
+        "contact.budget": result["gain"].get("budget"), "contact.cost": config.contact.cost,
+        "contact.success_rate": config.contact.success_rate, "currency": config.currency,
+        "bands": ", ".join(config.bands.names), "band_edges": ", ".join(map(str, config.bands.edges)),
     }  # fmt: skip
     return [Param(name, str(value)[:_LONGEST]) for name, value in chosen.items()]
 
 
 def _metrics(result: Mapping[str, Any]) -> list[Any]:
+    """Returns every figure that is a number; the time of each is its cutoff's, the last one's for figures over all."""
     from mlflow.entities import Metric
 
-    now = int(dt.datetime.now(dt.UTC).timestamp() * 1000)
-    found = []
+    times = {cutoff: _milliseconds(cutoff) for cutoff in result["cutoffs"]}
+    last = max(times.values(), default=0)
+    found: list[tuple[str, Any, int, int]] = []
     for model, metrics in result["metrics"].items():
         for name, told in metrics.items():
-            found += [
-                (f"{model}.{name}", told["mean"], 0),
-                (f"{model}.{name}.low", told["low"], 0),
-                (f"{model}.{name}.high", told["high"], 0),
-            ]
-            for cutoff, value in told["by_cutoff"].items():
-                step = (dt.date.fromisoformat(cutoff[:10]) - dt.date(1970, 1, 1)).days
-                found.append((f"{model}.{name}.at_cutoff", value, step))
-    found += [(f"gain.{name}", result["gain"][name], 0) for name in ("gain", "random_gain", "empc")]
-    return [Metric(name, float(value), now, step) for name, value, step in found if _is_number(value)][:1000]
+            found += [(f"{model}.{name}", told["mean"], last, 0)]
+            found += [(f"interval/{model}.{name}.{end}", told.get(end), last, 0) for end in ("low", "high")]
+            steps = enumerate(told.get("by_cutoff", {}).items(), start=1)
+            found += [(f"by_cutoff/{model}.{name}", value, times[cutoff], step) for step, (cutoff, value) in steps]
+    for rule, differences in result["differences"].items():
+        found += [(f"difference/{rule}.{name}", told["mean"], last, 0) for name, told in differences.items()]
+    gain, lead = result["gain"], result["lead_time"] or {}
+    found += [(f"gain.{name}", gain.get(name), last, 0) for name in ("gain", "random_gain", "empc")]
+    found += [("lead_time.median_days", lead.get("median_days"), last, 0), ("seconds", result.get("seconds"), last, 0)]
+    found += [("silence.share", result["silence"].get("share"), last, 0)]
+    return [Metric(name, float(value), time, step) for name, value, time, step in found if _is_number(value)]
+
+
+def _milliseconds(cutoff: str) -> int:
+    moment = dt.datetime.fromisoformat(cutoff)
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp() * 1000)
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and value == value and abs(value) != float("inf")
+    return isinstance(value, int | float) and abs(value) < float("inf")
 
 
-def _log_artifacts(
+def _log_files(
     client: Any, run: str, result: Mapping[str, Any], bundle: Path, plots: Mapping[str, bytes], page: str
 ) -> None:
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         (home / "plots").mkdir()
         for name, picture in plots.items():
             (home / "plots" / f"{name}.png").write_bytes(picture)
         (home / "report.html").write_text(page, encoding="utf-8")
-        text = json.dumps(result, indent=1, ensure_ascii=False, default=str)
-        (home / "result.json").write_text(text, encoding="utf-8")
+        (home / "result.json").write_text(_as_json(result), encoding="utf-8")
         client.log_artifacts(run, folder)
     client.log_artifacts(run, str(bundle), "bundle")
+
+
+def _as_json(result: Mapping[str, Any]) -> str:
+    """Returns the result as strict JSON: what is not a number is null."""
+    text = json.dumps(result, default=lambda value: value.item() if hasattr(value, "item") else str(value))
+    return json.dumps(json.loads(text, parse_constant=lambda _: None), indent=1, ensure_ascii=False)
