@@ -217,8 +217,8 @@ def definition(result: Mapping[str, Any]) -> list[str]:
         "She leaves silently if she has not told the company that something is wrong, neither before the cutoff nor "
         "until the window ends.",
         f"Learnt from {count(training['rows'])} rows at {counted(training['count'], 'cutoff')} from "
-        f"{training['first']} to {training['last']}; tested at {', '.join(result['cutoffs'])}, each time by a model that "
-        "knew only what was settled by then.",
+        f"{training['first']} to {training['last']}; tested at {', '.join(result['cutoffs'])}, each time by a model "
+        "that knew only what was settled by then.",
     ]  # fmt: skip
 
 
