@@ -87,13 +87,13 @@ def protocol_part(protocol: Protocol, measured: Measured) -> Part:
     result = measured.result
     found = {label: (told["eligible"], told["leave_rate"]) for label, told in result["population"].items()}
     checks = population_checks(protocol, found)
-    checks += _orii_checks(result) if protocol is ORII else _olist_checks(result)
+    checks += _orii_checks(result) if protocol.name == ORII.name else _olist_checks(result)
     best = max(protocol.elsewhere, key=lambda name: protocol.elsewhere[name].auroc)
     auroc, elsewhere = result["metrics"]["model"]["auroc"]["mean"], protocol.elsewhere[best]
     checks.append(
         Check("AUROC beside the best elsewhere", number(auroc), f"{number(elsewhere.auroc)} ({best}), to compare")
     )
-    checks += cost_checks(measured, is_judged=protocol is ORII)
+    checks += cost_checks(measured, is_judged=protocol.name == ORII.name)
     brier = result["metrics"]["model"]["brier"]["mean"]
     notes = [f"{result['verdict']['sentence']}", f'"elsewhere": {SOURCE}.', _seconds_note(measured)]
     figures = {"AUROC": number(auroc), "Brier": number(brier)}
