@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from churn.config import Config
-from churn.errors import ChurnError
+from churn.errors import ChurnError, NotEnoughDataError
+from churn.jobs.common import check_activity, check_enough
 from churn.jobs.schedule import Schedule, schedule_of
-from churn.models.factors import MIN_LEAVERS
-from churn.models.frame import learn_prior, outcomes_of, rows_at, why_not
+from churn.models.frame import learn_prior, outcomes_of, rows, rows_at, why_not
 from churn.models.known import Known, prepare
 from churn.tables.shape import shape_issues
 from churn.tables.sources import read_tables
-from churn.timeline.cutoffs import moment_of
+from churn.timeline.cutoffs import moment_of, purged
 from churn.timeline.population import ELIGIBLE, counts_of
 from churn.timeline.rhythm import LOUD_SILENCE
 
@@ -30,6 +30,7 @@ def check(config: Config, *, progress: Callable[[str], None] = lambda _: None) -
     tables, issues = read_tables(config)
     findings = [issue.to_dict() for issue in [*issues, *shape_issues(tables, config)]]
     known = prepare(tables, config=config)
+    check_activity(known, config.activity)
     history = {"first": f"{moment_of(known.starts):%Y-%m-%d}", "last": f"{moment_of(known.settled):%Y-%m-%d}",
                "customers": len(known.customers),
                "active_customers": int((np.diff(known.active.starts) > 0).sum())}  # fmt: skip
@@ -40,7 +41,7 @@ def check(config: Config, *, progress: Callable[[str], None] = lambda _: None) -
         return {"is_usable": False, "findings": findings, "history": history, "problems": list(error.problems),
                 "horizon": None, "population": None}  # fmt: skip
     population = _population(known, schedule)
-    problems = _problems(population, schedule)
+    problems = _problems(known, schedule)
     is_usable = not problems and all(finding["severity"] != "error" for finding in findings)
     return {"is_usable": is_usable, "findings": findings, "history": history, "problems": problems,
             "horizon": schedule.horizon, "population": population}  # fmt: skip
@@ -68,12 +69,15 @@ def _population(known: Known, schedule: Schedule) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _problems(population: dict[str, Any], schedule: Schedule) -> list[str]:
-    problems = []
-    leavers, stayers = population["leavers"], population["eligible"] - population["leavers"]
-    if min(leavers, stayers) < MIN_LEAVERS:
-        problems.append(
-            f"at {population['cutoff']} {leavers} eligible customers leave and {stayers} stay: at least {MIN_LEAVERS} "
-            "of each are needed; give a longer history, a shorter horizon_days, or a wider population in churn.toml"
-        )
-    return problems
+def _problems(known: Known, schedule: Schedule) -> list[str]:
+    """Whether the first backtest has enough to learn from: what `churn train` would refuse."""
+    first, target = schedule.tests[0], schedule.target
+    prior = learn_prior(known, first.at)
+    cutoffs = purged(schedule.cutoffs, first, grace_days=target.grace_days)
+    frame = rows(known, target, cutoffs, prior=prior)
+    told = outcomes_of(known, target, frame, known_by=first.at, prior=prior)
+    try:
+        check_enough(frame["customer"], has_left=told["has_left"].to_numpy())
+    except NotEnoughDataError as error:
+        return list(error.problems)
+    return []

@@ -8,15 +8,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from churn.config import Config
+from churn.errors import NotEnoughDataError
+from churn.models.factors import MIN_LEAVERS
 from churn.models.known import Known
 from churn.models.matrix import matrix_of
 from churn.models.target import Target
 from churn.signals.local import compute_signals
 from churn.signals.recipes import Recipe
 from churn.signals.streams import streams
+from churn.tables.findings import plural
 from churn.timeline.rhythm import Prior
 
 
@@ -39,6 +43,33 @@ def signals_of(
     if not parts:
         return pd.DataFrame({recipe.name: np.zeros(0, np.float32) for recipe in recipes})
     return pd.concat(parts).reindex(frame.index)
+
+
+def check_activity(known: Known, activity: str) -> None:
+    """Refuses tables in which nobody ever comes.
+
+    Raises:
+        NotEnoughDataError: there is no activity at all.
+    """
+    if not len(known.active.time):
+        meant = {"purchases": "a purchase (an order with amount > 0 that is no return)", "visits": "a visit"}[activity]
+        fix = "check the tables and `activity` in churn.toml"
+        raise NotEnoughDataError(f"no table holds {meant}: nothing can be predicted; {fix}")
+
+
+def check_enough(customers: pd.Series[int], *, has_left: npt.NDArray[np.bool_]) -> None:
+    """Refuses training rows of too few customers who leave, or too few who stay; rows of one customer count once.
+
+    Raises:
+        NotEnoughDataError: fewer than `MIN_LEAVERS` of either.
+    """
+    leavers, stayers = (int(customers[mask].nunique()) for mask in (has_left, ~has_left))
+    if min(leavers, stayers) < MIN_LEAVERS:
+        raise NotEnoughDataError(
+            f"too little to learn from before the first test cutoff: {plural(leavers, 'leaver')} and "
+            f"{plural(stayers, 'stayer')}, at least {MIN_LEAVERS} of each are needed; give a longer history, a shorter "
+            "horizon_days, or a wider population in churn.toml"
+        )
 
 
 def attributes_of(config: Config) -> list[str]:

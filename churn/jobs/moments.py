@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 
 from churn.config import Config
-from churn.errors import CutoffError, NotEnoughDataError
+from churn.errors import CutoffError
+from churn.jobs.common import check_activity
 from churn.models.known import Known
 from churn.models.target import Target
 from churn.tables.history import DAY
@@ -38,10 +39,7 @@ def cutoff_at(at: int | None, *, known: Known, target: Target) -> tuple[Cutoff, 
         CutoffError: nothing happened before it, or nothing in the whole horizon before it: everybody would look gone.
         NotEnoughDataError: the tables hold no activity at all.
     """
-    if not len(known.active.time):
-        raise NotEnoughDataError(
-            f"no table holds {target.activity}: nobody can be scored; check the tables in churn.toml"
-        )
+    check_activity(known, target.activity)
     cutoff = target.cutoff(known.ends if at is None else at)
     first, last = (f"{moment_of(at):%Y-%m-%d}" for at in (known.starts, known.settled))
     if cutoff.at <= known.starts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -58,7 +59,7 @@ def schedule_of(config: Config, known: Known) -> Schedule:
     starts = known.starts + _warm_up(config, target) * DAY
     every = config.train_every_days or _every_days(known, target, tests[0], starts)
     cutoffs = training_cutoffs(tests[0], starts=starts, settled=known.settled, every_days=every, grace_days=grace)
-    _check_room(cutoffs, tests[0], starts, target)
+    _check_room(cutoffs, tests[0], starts, target, known=None if config.test_cutoffs else known)
     horizon = {"proposed": config.horizon_days is None, "is_good": is_good, "days": target.horizon_days,
                "candidates": [{**asdict(candidate), "is_good": candidate.is_good} for candidate in candidates]}  # fmt: skip
     return Schedule(target, tests, cutoffs, every, horizon)
@@ -76,11 +77,22 @@ def _warm_up(config: Config, target: Target) -> int:
     return config.active_within[0] if config.active_within else max(30, target.horizon_days // 2)
 
 
-def _check_room(cutoffs: tuple[Cutoff, ...], first_test: Cutoff, starts: int, target: Target) -> None:
-    first = min(cutoffs, default=first_test)
-    if first.at < starts or first.at + target.span_days * DAY > first_test.at:
-        needed = starts + target.span_days * DAY
+def _check_room(
+    cutoffs: tuple[Cutoff, ...], first_test: Cutoff, starts: int, target: Target, *, known: Known | None
+) -> None:
+    """Refuses a schedule without a training window; `known` is given where the test cutoffs follow from the data."""
+    missing = starts + target.span_days * DAY - first_test.at
+    if missing <= 0 and min(cutoffs, default=first_test).at >= starts:
+        return
+    days = target.horizon_days
+    fix = "give a longer history or a shorter horizon_days in churn.toml"
+    if known is None:
         raise NotEnoughDataError(
-            f"no training window of {target.horizon_days} days is complete before the first test cutoff {first_test.label}: "
-            f"the first test cutoff can be {moment_of(needed):%Y-%m-%d}; give a longer history or a shorter horizon_days in churn.toml"
+            f"no training window of {days} days is complete before the first test cutoff {first_test.label}: "
+            f"the first test cutoff can be {moment_of(first_test.at + missing):%Y-%m-%d}; {fix}"
         )
+    history = (known.settled - known.starts) / DAY
+    raise NotEnoughDataError(
+        f"{history:,.0f} days of history are too short for a horizon of {days} days: "
+        f"to train and to test, at least {math.ceil(history + missing / DAY):,} days are needed; {fix}"
+    )

@@ -18,7 +18,7 @@ from churn.delivery.plots import draw
 from churn.delivery.tracking import track_run
 from churn.drivers.contributions import contributions, of_signals
 from churn.errors import ChurnError, LeakError
-from churn.jobs.common import attributes_of, plain, signals_of, threads_of
+from churn.jobs.common import attributes_of, check_activity, check_enough, plain, signals_of, threads_of
 from churn.jobs.report import record_of
 from churn.jobs.schedule import Schedule, schedule_of
 from churn.models.backtest import Material, learn_by, run_backtest
@@ -26,7 +26,7 @@ from churn.models.baselines import BASELINES
 from churn.models.boosting import Growing, raw_margin
 from churn.models.bundle import GOLDEN_ROWS, Bundle, save_bundle
 from churn.models.champion import promote
-from churn.models.factors import Factors
+from churn.models.factors import Factors, TrainingRows
 from churn.models.fingerprint import fingerprint
 from churn.models.frame import learn_prior, rows, why_not
 from churn.models.known import Known, prepare
@@ -55,9 +55,12 @@ def train(config: Config, *, allow_leak: bool = False, progress: Progress = lamb
     progress("reading tables")
     tables, issues = read_tables(config)
     known = prepare(tables, config=config)
+    check_activity(known, config.activity)
     schedule = schedule_of(config, known)
     material, recipes = _material(config, known, schedule, progress)
-    _sound_leak_alarm(material, schedule.tests[0], allow_leak=allow_leak)
+    rows_before, _, frame_before = material.training_rows(schedule.tests[0].at)
+    check_enough(frame_before["customer"], has_left=rows_before.has_left)
+    _sound_leak_alarm(rows_before, allow_leak=allow_leak)
     predictions = run_backtest(
         material, schedule.tests, settled=known.settled, families=_families(recipes), progress=progress
     )
@@ -106,8 +109,7 @@ def _material(config: Config, known: Known, schedule: Schedule, progress: Progre
     return material, recipes
 
 
-def _sound_leak_alarm(material: Material, first_test: Cutoff, *, allow_leak: bool) -> None:
-    rows_before, _, _ = material.training_rows(first_test.at)
+def _sound_leak_alarm(rows_before: TrainingRows, *, allow_leak: bool) -> None:
     leaking = leaking_signals(rows_before.features, has_left=rows_before.has_left.astype(float))
     if leaking and not allow_leak:
         raise LeakError(
