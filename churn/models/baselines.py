@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from churn.models.gains import Floats, checked_outcome
 from churn.models.mbg_nbd import fit_mbg_nbd, p_no_activity

@@ -18,7 +18,7 @@ Bool = npt.NDArray[np.bool_]
 MAX_ROUNDS = 600
 PATIENCE = 40
 SMALL_SAMPLE = 30_000
-"""Up to so many rows trees learn slowly, beyond them a third fewer rounds do as well (measured on development cutoffs)."""
+"""Up to so many rows trees learn slowly; beyond them a third fewer rounds do as well, measured on development cutoffs."""
 MIN_OF_A_CLASS = 30
 """A fold needs this many rows of either class to say anything about the number of rounds."""
 
@@ -138,7 +138,8 @@ def fit(features: pd.DataFrame, *, y: Bool, rounds: int, growing: Growing) -> lg
 
 def raw_margin(booster: lgb.Booster, features: pd.DataFrame, *, rounds: int = -1) -> Floats:
     """Returns the log odds before calibration, shape (rows,); the booster's features are found by name."""
-    return np.asarray(booster.predict(features[booster.feature_name()], raw_score=True, num_iteration=rounds), np.float64)
+    matched = features[booster.feature_name()]
+    return np.asarray(booster.predict(matched, raw_score=True, num_iteration=rounds), np.float64)
 
 
 def _fit_until_worse(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, get_args
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from scipy.optimize import brentq, minimize
 from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
+from threadpoolctl import ThreadpoolController
 
 from churn.errors import BundleError
 
@@ -180,9 +182,17 @@ def fit_logistic(
     start = np.zeros(len(scaled) + 1)
     bounds = [(0.0, None) if is_rising else (None, None)] * len(scaled) + [(None, None)]
     options = {"maxiter": 1000, "ftol": 1e-15, "gtol": 1e-10}
-    fitted = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
+    # Two or three unknowns: BLAS threads cost four times what they compute, and the last bits would depend on them.
+    with _blas().limit(limits=1):
+        fitted = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
     slopes = tuple(float(b) / s for b, s in zip(fitted, scales, strict=False))
     return slopes, float(fitted[-1]) - sum(b * m for b, m in zip(slopes, centres, strict=True))
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """The thread pools of the process: to look for them takes longer than a fit."""
+    return ThreadpoolController()
 
 
 def _problem(method: str, parameters: tuple[float, ...]) -> str | None:

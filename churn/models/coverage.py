@@ -1,5 +1,5 @@
-"""Coverage of signals over the training cutoffs: a window that reaches back before its table begins is null for everybody,
-and trees would learn from the null what the date is."""
+"""Coverage of signals over the training cutoffs: a window that reaches back before its table begins is null for
+everybody, and trees would learn from the null what the date is."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def covered(
 ) -> tuple[list[str], npt.NDArray[np.bool_]]:
     """Returns the columns to learn from and which rows to learn on: no column is null for a whole cutoff of those rows.
 
-    A column that is null at more than `most_lost` of the cutoffs is left out; so are the cutoffs at which another is null.
-    Both are decided on the rows given, so give those of the training period only.
+    A column that is null at more than `most_lost` of the cutoffs is left out; so are the cutoffs at which another is
+    null. Both are decided on the rows given, so give those of the training period only.
 
     >>> features = pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0], "b": [np.nan, np.nan, np.nan, 1.0]})
     >>> covered(features, np.array([10, 20, 30, 40]))[0]
@@ -32,4 +32,5 @@ def covered(
     columns = [str(name) for name in features.columns[keeps]]
     if not columns:
         return [str(name) for name in features.columns], np.ones(len(at), bool)
-    return columns, is_told[:, keeps].all(axis=1)[place]
+    is_covered = np.logical_and.reduce(is_told[:, keeps], axis=1)
+    return columns, np.asarray(is_covered[place], bool)

@@ -78,7 +78,9 @@ class TrainingRows:
     def keep(self, mask: Bool, columns: Sequence[str] | None = None) -> TrainingRows:
         """Returns the rows where `mask` is true, with all features or some `columns`."""
         features = self.features if columns is None else self.features[list(columns)]
-        return TrainingRows(features[mask], self.at[mask], self.has_left[mask], self.is_quiet[mask], self.has_spoken[mask])
+        return TrainingRows(
+            features[mask], self.at[mask], self.has_left[mask], self.is_quiet[mask], self.has_spoken[mask]
+        )
 
 
 def learn(
@@ -138,7 +140,10 @@ def silent_given_leave(silent: SilentFactor, features: pd.DataFrame) -> Floats:
 def _covered_folds(
     rows: TrainingRows, cutoffs: Sequence[Cutoff], *, grace_days: int, count: int
 ) -> tuple[TrainingRows, tuple[boosting.Fold, ...]]:
-    """The rows and columns to learn from, and their folds: cutoffs are given up for longer windows only if a fold still fits."""
+    """The rows and columns to learn from, and their folds.
+
+    Cutoffs are given up for longer windows only if a fold still fits, and enough of each class are left.
+    """
     for most_lost in (MOST_LOST, 0.0):
         columns, is_covered = covered(rows.features, rows.at, most_lost=most_lost)
         kept = rows.keep(is_covered, columns)
@@ -146,7 +151,7 @@ def _covered_folds(
         folds = boosting.rolling_folds(
             [cutoff for cutoff in cutoffs if cutoff.at in moments], grace_days=grace_days, count=count
         )
-        if folds:
+        if folds and _rarer(kept.has_left) >= MIN_LEAVERS:
             break
     return kept, folds
 
@@ -199,9 +204,13 @@ def _log_odds(p: Floats) -> Floats:
     return np.asarray(logit(np.clip(p, 1e-9, 1 - 1e-9)))
 
 
+def _rarer(has_left: Bool) -> int:
+    return int(min(has_left.sum(), (~has_left).sum()))
+
+
 def _check_enough(has_left: Bool) -> None:
     leavers, stayers = int(has_left.sum()), int((~has_left).sum())
-    if min(leavers, stayers) < MIN_LEAVERS:
+    if _rarer(has_left) < MIN_LEAVERS:
         raise NotEnoughDataError(
             f"{leavers} customers who leave and {stayers} who stay in the training period: at least {MIN_LEAVERS} of "
             "each are needed; give a longer history, a shorter horizon_days, or a wider population in churn.toml"

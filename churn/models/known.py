@@ -64,7 +64,7 @@ class Known:
         return has_voice(self.tables)
 
     def covered_at(self, at: int) -> dict[str, int]:
-        """Returns from when each event table is complete, as far as known at `at`: configured, or its first visible row.
+        """Returns from when each event table is complete, as known at `at`: configured, or its first visible row.
 
         A table without a visible row covers nothing yet: it is complete from `at` on.
         """
