@@ -18,7 +18,7 @@ Bool = npt.NDArray[np.bool_]
 MAX_ROUNDS = 600
 PATIENCE = 40
 SMALL_SAMPLE = 30_000
-"""Up to so many rows trees learn slowly; beyond them a third fewer rounds do as well, measured on development cutoffs."""
+"""Up to so many rows trees learn slowly; beyond, a third fewer rounds do as well (measured on development cutoffs)."""
 MIN_OF_A_CLASS = 30
 """A fold needs this many rows of either class to say anything about the number of rounds."""
 
