@@ -100,6 +100,7 @@ class TestOneRun:
         run = client_of(home).get_run(run_id)
         assert run.info.status == "FINISHED"
         assert run.info.run_name == "0123456789abcdef"
+        assert "churn.token" not in run.data.tags, "only a run that is not ended needs it"
         assert run.data.params["horizon_days"] == "28"
         assert run.data.params["training.rows"] == "12345"
         assert run.data.params["test_cutoffs"] == ", ".join(CUTOFFS)

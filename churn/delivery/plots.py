@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from churn.delivery.labels import LEAVE_MODELS, SILENT_MODELS, metric_label, model_label
+from churn.delivery.wording import is_known, number
 from churn.models.gains import capture_of, gains, rank_rows
 
 if TYPE_CHECKING:
@@ -312,15 +313,16 @@ def _dots(axes: Any, figures: Mapping[str, Mapping[str, Any]]) -> None:
     names = list(figures)[::-1]
     for height, name in enumerate(names):
         figure, colour = figures[name], BLUE if name.startswith("model") else SOFT
-        single = [value for value in figure.get("by_cutoff", {}).values() if value is not None]
+        single = [value for value in figure.get("by_cutoff", {}).values() if is_known(value)]
         axes.plot(single, [height - 0.27] * len(single), "o", markersize=3.5, markerfacecolor="none", color=colour)
-        if figure.get("low") is not None and figure.get("high") is not None:
+        if is_known(figure.get("low")) and is_known(figure.get("high")):
             axes.plot(
                 [figure["low"], figure["high"]], [height, height], color=colour, linewidth=2.4, solid_capstyle="butt"
             )
-        axes.plot([figure["mean"]], [height], "o", color=colour, markersize=7.5, zorder=4)
+        if is_known(figure["mean"]):
+            axes.plot([figure["mean"]], [height], "o", color=colour, markersize=7.5, zorder=4)
         at_the_edge = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "center"}
-        axes.annotate(f"{figure['mean']:.3f}", (1.0, height), fontsize=9, color=colour, **at_the_edge)
+        axes.annotate(number(figure["mean"]), (1.0, height), fontsize=9, color=colour, **at_the_edge)
     axes.set_yticks(range(len(names)), [model_label(name) for name in names])
     axes.set_ylim(-0.6, len(names) - 0.4)
     axes.margins(x=0.12)

@@ -31,6 +31,8 @@ from churn.delivery.store import (
 __all__ = ["TrackingError", "recent_runs", "track_run", "ui_command", "ui_environment"]
 
 _TOKEN = "churn.token"
+_TRAINS_MODELS = {"mlflow.experimentKind": "custom_model_development"}
+"""Opens the UI at runs and metrics rather than at chats with language models."""
 _LONGEST = 5_000
 """MLflow cuts parameters over 6,000 characters and tags over 8,000."""
 _METRICS_AT_ONCE, _PARAMS_AT_ONCE = 1_000, 100
@@ -132,7 +134,7 @@ def _experiment(client: Any, config: Config) -> str:
     if found is not None:
         return str(found.experiment_id)
     location = None if is_server(store_uri(config)) else artifacts_of(config).as_uri()
-    return str(client.create_experiment(name, artifact_location=location))
+    return str(client.create_experiment(name, artifact_location=location, tags=_TRAINS_MODELS))
 
 
 def _running(config: Config) -> Path:
@@ -162,6 +164,7 @@ def _closed_at_the_end(client: Any, run: str) -> Iterator[None]:
         client.set_terminated(run, "FAILED")
         raise
     client.set_terminated(run, "FINISHED")
+    client.delete_tag(run, _TOKEN)
 
 
 def _close_killed(client: Any, experiment: str, config: Config) -> None:
