@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -102,6 +104,16 @@ def test_the_test_period_teaches_nothing() -> None:
     asked = {"starts": known.starts, "settled": known.settled}
     # As text: a comeback of nobody is NaN, which equals nothing.
     assert str(propose_horizon(known.active, **asked)) == str(propose_horizon(before, **asked))
+
+
+def test_orders_that_became_known_later_teach_nothing_either() -> None:
+    known = known_of(base(gap=9, days=540))
+    ends = learning_ends(starts=known.starts, settled=known.settled)
+    active, asked = known.active, {"starts": known.starts, "settled": known.settled}
+    is_late = (active.time > ends - 60 * DAY) & (active.time < ends) & (active.customer % 3 == 0)
+    late = replace(active, known=np.where(is_late, ends + 1, active.known))
+    assert str(propose_horizon(late, **asked)) == str(propose_horizon(active.keep(~is_late), **asked))
+    assert str(propose_horizon(late, **asked)) != str(propose_horizon(active, **asked))
 
 
 def test_nobody_active_proposes_the_smallest_without_a_warning() -> None:
