@@ -189,13 +189,17 @@ def ui(
         job(settings, port=port, progress=terminal.progress)
 
 
-@app.callback()
-def _root(
-    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
-) -> None:
-    if version:
+def _tell_version(is_asked: bool) -> None:
+    if is_asked:
         print(f"churn {__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_tell_version, is_eager=True)] = False,
+) -> None:  # fmt: skip
+    """What stands before a command's name."""
 
 
 def _config(path: Path) -> Config:

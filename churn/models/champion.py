@@ -20,6 +20,7 @@ def promote(home: Path) -> None:
         json.dump({"model_id": home.name}, file)
         file.flush()
         os.fsync(file.fileno())
+    Path(file.name).chmod(0o644)  # As its bundle: a colleague may score with it.
     Path(file.name).replace(home.parent / POINTER)
 
 
