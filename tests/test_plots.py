@@ -108,6 +108,12 @@ class TestCurves:
         assert ink(ours, plots.BLUE) > 5_000
         assert ink(rules, plots.BLUE) == 0
 
+    def test_every_baseline_has_a_stroke_of_its_own(self) -> None:
+        from churn.models.baselines import BASELINES
+
+        looks = [plots._stroke(name, ["model", *BASELINES]) for name in BASELINES]
+        assert len({str(look["linestyle"]) for look in looks}) == len(BASELINES)
+
     @pytest.mark.parametrize("value", [0.0, 1.0])
     def test_one_class_only_draws_the_axes(self, value: float) -> None:
         left = np.full(50, value)

@@ -26,8 +26,16 @@ Floats = npt.NDArray[np.float64]
 
 INK, SOFT, GRID, PAPER = "#1f2933", "#66717d", "#e3e7eb", "#ffffff"
 BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"
-_OTHERS = ("#7b8794", "#9aa5b1", "#b8c1ca", "#52606d")
-_STROKES: tuple[Any, ...] = ((0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (3, 1)))
+_OTHERS = ("#52606d", "#7b8794", "#9aa5b1")
+_STROKES: tuple[Any, ...] = (
+    (0, (6, 2)),
+    (0, (1, 1.5)),
+    (0, (6, 2, 1, 2)),
+    (0, (3, 1)),
+    (0, (1, 3)),
+    (0, (9, 3)),
+    (0, (3, 3)),
+)
 _WIDTH, _DPI = 7.0, 200
 _STYLE = {
     "font.family": "DejaVu Sans",  # the one that matplotlib brings along

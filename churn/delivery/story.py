@@ -248,7 +248,7 @@ def lead_sentence(result: Mapping[str, Any]) -> str:
         return f"For half of the {who} on a list, the first alert came {days} days or more before the last activity."
     return (
         f"For half of the {who} on a list, the first alert came no later than {days} days after the last activity: "
-        "they had stopped coming, and only the model could tell that this was more than a pause."
+        "they had stopped coming, though nobody could be sure yet that it was more than a pause."
     )
 
 

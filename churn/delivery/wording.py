@@ -61,13 +61,14 @@ def money(value: Any, currency: str) -> str:
 
 
 def signed(value: Any, *, digits: int = 3) -> str:
-    """Returns a difference with its sign.
+    """Returns a difference with its sign; one that rounds to nothing has none.
 
-    >>> signed(0.0557), signed(-0.02)
-    ('+0.056', '−0.020')
+    >>> signed(0.0557), signed(-0.02), signed(-0.0001)
+    ('+0.056', '−0.020', '0.000')
     """
     text = number(value, digits=digits)
-    return text if text.startswith((_MINUS, UNKNOWN)) else f"+{text}"
+    is_positive = is_known(value) and round(float(value), digits) > 0
+    return f"+{text}" if is_positive else text
 
 
 def interval(figure: Mapping[str, Any], *, digits: int = 3, is_signed: bool = False) -> str:
