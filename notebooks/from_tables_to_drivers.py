@@ -101,15 +101,16 @@ predicted.describe().round(3)
 # Exact contributions to the raw margin, summed by signal, and the three that raise each customer's risk most, in words.
 
 # %%
-from churn.drivers.contributions import contributions, of_signals
+from churn.drivers.contributions import explain, of_signals
 from churn.drivers.owners import owners_of
 from churn.drivers.reasons import reasons
 
-values = contributions(factors.leave, signals)
-of_signals(values, recipes).abs().mean().sort_values(ascending=False).round(3)
+learnt = [recipe for recipe in recipes if recipe.name in factors.leave.feature_name()]
+values = explain(factors, signals)
+of_signals(values, learnt).abs().mean().sort_values(ascending=False).round(3)
 
 # %%
-told = reasons(signals, values, recipes, currency=config.currency, activity=target.activity, horizon_days=target.horizon_days,
+told = reasons(signals[factors.leave.feature_name()], values, learnt, currency=config.currency, activity=target.activity, horizon_days=target.horizon_days,
                owners=owners_of(config))
 riskiest = predicted["p_leave"].nlargest(5).index
 for row in riskiest:

@@ -23,20 +23,28 @@ def full_tables() -> dict[str, pa.Table]:
         name: pa.table({column.name: pa.array([None], column.arrow_type) for column in contract.columns})
         for name, contract in CONTRACT.items()
     }
-    said = {"kind": ["nps", "nps"], "author": ["self", "other"], "score": [1.0, 2.0]}
-    gone_wrong = {"kind": ["late_delivery", "<b>ärger</b>"], "severity": [1.0, 2.0]}
+    # A label is kept when five customers have it.
+    many = [f"C{number}" for number in range(5)]
+    said = {"customer_id": many * 2, "kind": ["nps"] * 10, "author": ["self"] * 5 + ["other"] * 5, "score": [1.0] * 10}
+    gone_wrong = {
+        "customer_id": many * 2, "kind": ["late_delivery"] * 5 + ["<b>ärger</b>"] * 5, "severity": [1.0, 2.0] * 5,
+    }  # fmt: skip
     profile = {
-        "region": ["north"],
-        "age": [41.0],
-        "is_member": [True],
-        "since": pa.array([None], pa.timestamp("us", tz="UTC")),
+        "customer_id": many,
+        "region": ["north"] * 5,
+        "age": [41.0] * 5,
+        "is_member": [True] * 5,
+        "since": pa.array([None] * 5, pa.timestamp("us", tz="UTC")),
     }
-    contracts = dict(zip(tables["subscriptions"].column_names, tables["subscriptions"].columns, strict=True))
+    subscriptions = tables["subscriptions"]
+    contracts = {
+        column: pa.nulls(5, subscriptions[column].type) for column in subscriptions.column_names
+    } | {"customer_id": many, "plan": ["basic"] * 5}
     return tables | {
         "feedback": pa.table(said),
         "incidents": pa.table(gone_wrong),
         "customers": pa.table(profile),
-        "subscriptions": pa.table({**contracts, "plan": ["basic"]}),
+        "subscriptions": pa.table(contracts),
     }
 
 

@@ -67,9 +67,10 @@ def test_rounds_are_few_for_noise_and_more_for_a_signal() -> None:
         chosen = choose_rounds(rows.features, y=rows.has_left, at=rows.at, folds=folds, growing=GROWING)
         counts[effect] = chosen.count
         assert 1 <= chosen.count <= MAX_ROUNDS * 1.1
-        assert chosen.fold == folds[0]
-        assert chosen.judged.tolist() == np.isin(rows.at, [cutoff.at for cutoff in folds[0].valid]).tolist()
-        assert len(chosen.margin) == chosen.judged.sum()
+        assert [judged.fold for judged in chosen.judged] == list(folds), "the latest first"
+        for judged in chosen.judged:
+            assert judged.rows.tolist() == np.isin(rows.at, [cutoff.at for cutoff in judged.fold.valid]).tolist()
+            assert len(judged.margin) == judged.rows.sum()
     assert counts[0.0] < counts[1.5]
 
 
@@ -80,7 +81,7 @@ def test_margins_of_the_judged_rows_come_from_a_model_that_has_not_seen_them() -
     swapped = rows.has_left.copy()
     swapped[~np.isin(rows.at, [cutoff.at for cutoff in (*folds[0].train, *folds[0].valid)])] ^= True
     two = choose_rounds(rows.features, y=swapped, at=rows.at, folds=folds[:1], growing=GROWING)
-    np.testing.assert_array_equal(one.margin, two.margin)
+    np.testing.assert_array_equal(one.judged[0].margin, two.judged[0].margin)
 
 
 @pytest.mark.parametrize("few", [MIN_OF_A_CLASS - 1, 0])
@@ -91,8 +92,7 @@ def test_folds_with_too_few_of_a_class_leave_the_rounds_to_the_sample_size(few: 
     y[np.flatnonzero(is_valid)[few:]] = False
     y[np.flatnonzero(is_valid)[:few]] = True
     chosen = choose_rounds(rows.features, y=y, at=rows.at, folds=rolling_folds(CUTOFFS)[:1], growing=GROWING)
-    assert chosen.fold is None
-    assert not chosen.judged.any()
+    assert chosen.judged == ()
     assert chosen.count == int(np.clip(min(y.sum(), (~y).sum()) // 10, 20, 150))
 
 

@@ -5,8 +5,8 @@ import pytest
 from scipy.optimize import check_grad
 from scipy.special import betaln, roots_genlaguerre, roots_jacobi
 
-from churn.models import mbg_nbd
-from churn.models.mbg_nbd import MbgNbd, fit_mbg_nbd, p_alive, p_no_activity
+from churn.timeline import mbg_nbd
+from churn.timeline.mbg_nbd import MbgNbd, fit_mbg_nbd, p_alive, p_no_activity
 
 TRUTH = MbgNbd(r=1.2, alpha=40.0, a=0.8, b=2.5)
 GAP, HORIZON = 30.0, 60.0

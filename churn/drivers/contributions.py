@@ -11,6 +11,8 @@ import pandas as pd
 
 from churn.models.boosting import raw_margin
 from churn.models.calibration import Calibration, apply
+from churn.models.ensemble import RHYTHM_FEATURE, ensemble_margin, rhythm_margin
+from churn.models.factors import Factors
 from churn.signals.recipes import SIGNALS, Recipe
 
 Floats = npt.NDArray[np.float64]
@@ -43,6 +45,26 @@ def contributions(booster: lgb.Booster, features: pd.DataFrame) -> Floats:
         told = np.asarray(booster.predict(block, pred_contrib=True, num_iteration=-1), np.float64)
         _check_adds_up(told, raw_margin(booster, block))
         values[start : start + BLOCK_ROWS] = told
+    return values
+
+
+def explain(factors: Factors, features: pd.DataFrame) -> Floats:
+    """Returns the contributions to the raw margin of the whole leave factor, trees and rhythm; as `contributions`.
+
+    Members are combined on the margin, so their Shapley values add up: the rhythm is a game of one player, its own
+    feature, whose value is its log odds less their mean in training.
+
+    Raises:
+        RuntimeError: a row that does not add up: a fault of ours.
+    """
+    names = factors.leave.feature_name()
+    values = contributions(factors.leave, features[names])
+    weight, mean = factors.rhythm.weight, factors.rhythm.mean
+    if weight > 0:
+        values *= 1 - weight
+        values[:, names.index(RHYTHM_FEATURE)] += weight * (rhythm_margin(features, factors.rhythm) - mean)
+        values[:, -1] += weight * mean
+    _check_adds_up(values, ensemble_margin(factors.leave, features, factors.rhythm))
     return values
 
 

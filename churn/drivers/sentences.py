@@ -176,6 +176,7 @@ SENTENCES: dict[tuple[str, str], Sentence] = {
     ("recency_over_own_gap", "ratio"): Sentence(tellings.recency),
     ("recency_over_gap_max", "ratio"): _as_part(1),
     ("p_no_visit_by_rhythm", "p_no_visit"): Sentence(tellings.chance_of_absence),
+    ("p_no_visit_or_gone", "p_no_visit_or_gone"): Sentence(tellings.chance_of_leaving),
     ("expected_days", "expected_days"): Sentence(tellings.expected),
     ("season_factor", "season"): Sentence(tellings.season),
     ("active_days_before", "difference"): Sentence(tellings.days_before),

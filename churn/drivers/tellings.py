@@ -129,6 +129,13 @@ def chance_of_absence(recipe: Recipe, row: Row, x: float) -> Told:
     return Told(text, bad_above(LOUD_SILENCE)(x))
 
 
+def chance_of_leaving(recipe: Recipe, row: Row, x: float) -> Told:
+    """Returns how likely customers with her rhythm stay away for a whole window."""
+    window = plural(row.wording.horizon_days, "day")
+    text = f"Of customers with her rhythm and her silence so far, {share(x)} do not come in the next {window}."
+    return Told(text, bad_above(LOUD_SILENCE)(x))
+
+
 def expected(recipe: Recipe, row: Row, x: float) -> Told:
     """Returns how often her own rate lets her come."""
     window = plural(row.wording.horizon_days, "day")

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from churn.config import Config
 from churn.delivery.files import write_scores
-from churn.drivers.contributions import contributions
+from churn.drivers.contributions import explain
 from churn.drivers.owners import owners_of
 from churn.drivers.reasons import reasons
 from churn.errors import BundleError, TableError
@@ -209,7 +209,7 @@ def _scored_rows(known: Known, bundle: Bundle, cutoff: Cutoff, codes: np.ndarray
     features = signals_of(known, frame, bundle.recipes, target=bundle.target, prior=bundle.prior)
     predicted = bundle.predict(features, voice_status=frame["voice_status"].to_numpy(str))
     percentile = bundle.percentile(predicted["margin"].to_numpy())
-    values = contributions(bundle.factors.leave, bundle.matched(features))
+    values = explain(bundle.factors, bundle.matched(features))
     told = reasons(
         features, values, bundle.recipes, currency=config.currency, activity=bundle.target.activity,
         horizon_days=bundle.target.horizon_days, owners=owners_of(config),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,17 @@ from churn.delivery.files import write_atomically
 from churn.delivery.page import report_page
 from churn.delivery.plots import draw
 from churn.delivery.tracking import track_run
-from churn.drivers.contributions import contributions, of_signals
+from churn.drivers.contributions import explain, of_signals
 from churn.errors import ChurnError, LeakError
 from churn.jobs.common import attributes_of, check_activity, check_enough, plain, signals_of, threads_of
 from churn.jobs.report import record_of
 from churn.jobs.schedule import Schedule, schedule_of
 from churn.models.backtest import Material, learn_by, run_backtest
 from churn.models.baselines import BASELINES
-from churn.models.boosting import Growing, raw_margin
+from churn.models.boosting import Growing
 from churn.models.bundle import GOLDEN_ROWS, Bundle, save_bundle
 from churn.models.champion import promote
+from churn.models.ensemble import ensemble_margin
 from churn.models.factors import Factors, TrainingRows
 from churn.models.fingerprint import fingerprint
 from churn.models.frame import learn_prior, rows, why_not
@@ -37,7 +39,6 @@ from churn.signals.catalogue import recipes_for
 from churn.signals.recipes import Recipe
 from churn.tables.sources import read_tables
 from churn.tables.upto import upto
-from churn.timeline.cutoffs import Cutoff
 from churn.timeline.population import counts_of
 
 RESULT_SCHEMA = 1
@@ -81,7 +82,7 @@ def train(config: Config, *, allow_leak: bool = False, progress: Progress = lamb
         "silence": _silence(factors, predictions), "findings": [issue.to_dict() for issue in issues], "notes": list(factors.notes),
     }  # fmt: skip
     explained = _sample(material, bundle, EXPLAINED_ROWS)
-    values = contributions(factors.leave, explained)
+    values = explain(factors, explained)
     result["drivers"] = _drivers(of_signals(values, bundle.recipes))
     result["warnings"] = []
     progress("drawing, reporting and tracking")
@@ -128,7 +129,7 @@ def _families(recipes: tuple[Recipe, ...]) -> dict[str, list[str]]:
 
 def _bundle(material: Material, recipes: tuple[Recipe, ...], schedule: Schedule, factors: Factors) -> Bundle:
     latest = material.frame["at"].to_numpy() >= schedule.cutoffs[-1].moved(-schedule.target.horizon_days // 3).at
-    margins = raw_margin(factors.leave, material.features[latest])
+    margins = ensemble_margin(factors.leave, material.features[latest], factors.rhythm)
     return Bundle(
         target=schedule.target, recipes=recipes, prior=material.prior, factors=factors,
         percentiles=tuple(float(edge) for edge in np.quantile(margins, np.linspace(0, 1, 1001))),
@@ -198,7 +199,7 @@ def _deliver(
     record = record_of(home)
     record.mkdir(exist_ok=True)
     for name, picture in pictures.items():
-        write_atomically(record / f"{name}.png", lambda new, picture=picture: new.write_bytes(picture))
+        write_atomically(record / f"{name}.png", methodcaller("write_bytes", picture))
     write_atomically(record / "report.html", lambda new: new.write_text(page, encoding="utf-8"))
     text = json.dumps(plain(result), indent=1, ensure_ascii=False, allow_nan=False)
     write_atomically(record / "result.json", lambda new: new.write_text(text, encoding="utf-8"))

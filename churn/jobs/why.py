@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from churn.config import Config
-from churn.drivers.contributions import contributions, of_signals, points
+from churn.drivers.contributions import explain, of_signals, points
 from churn.drivers.owners import owners_of
 from churn.drivers.reasons import reasons
 from churn.errors import TableError
@@ -71,7 +71,7 @@ def why(
 def _drivers(known: Known, bundle: Bundle, code: int, cutoff: Cutoff, config: Config) -> dict[str, Any]:
     frame = rows_at(known, cutoff, codes=np.array([code]), prior=bundle.prior)
     features = signals_of(known, frame, bundle.recipes, target=bundle.target, prior=bundle.prior)
-    values = contributions(bundle.factors.leave, features)
+    values = explain(bundle.factors, features)
     by_signal = of_signals(values, bundle.recipes).iloc[0]
     margin, calibration = values.sum(axis=1), bundle.factors.calibration
     found: dict[str, Any] = {}

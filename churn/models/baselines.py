@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from churn.models.gains import Floats, checked_outcome
-from churn.models.mbg_nbd import fit_mbg_nbd, p_no_activity
+from churn.timeline.mbg_nbd import fit_mbg_nbd, p_no_activity
 
 
 @dataclass(frozen=True)

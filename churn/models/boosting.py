@@ -45,20 +45,29 @@ class Fold:
 
 
 @dataclass(frozen=True, slots=True)
-class Rounds:
-    """How many rounds to boost, and the margins that the latest fold gives to rows its model has not seen.
+class Judged:
+    """What a fold's model says of rows it has not seen.
 
     Attributes:
-        count: rounds to use.
-        fold: the latest fold that could judge; None where the sample's size chose the count.
-        judged: which rows that fold judged, shape (rows,).
+        fold: the fold.
+        rows: which rows it judged, shape (all rows,).
         margin: their raw margins in order of the rows, shape (judged rows,).
     """
 
-    count: int
-    fold: Fold | None
-    judged: Bool
+    fold: Fold
+    rows: Bool
     margin: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """How many rounds to boost, and what the folds that chose them judged, the latest first.
+
+    Without a fold that could judge, `judged` is empty and the sample's size chose the count.
+    """
+
+    count: int
+    judged: tuple[Judged, ...] = ()
 
 
 def rolling_folds(cutoffs: Sequence[Cutoff], *, grace_days: int = 0, count: int = 2) -> tuple[Fold, ...]:
@@ -113,8 +122,7 @@ def choose_rounds(
 ) -> Rounds:
     """Returns the rounds that the folds agree on (mean of their best), or a number by sample size where none fits."""
     best: list[int] = []
-    latest: Fold | None = None
-    judged, margin = np.zeros(len(y), bool), np.zeros(0)
+    judged: list[Judged] = []
     for fold in folds:
         is_train = np.isin(at, [cutoff.at for cutoff in fold.train])
         is_valid = np.isin(at, [cutoff.at for cutoff in fold.valid])
@@ -122,12 +130,11 @@ def choose_rounds(
             continue
         booster = _fit_until_worse(features, y=y, is_train=is_train, is_valid=is_valid, growing=growing)
         best.append(max(1, booster.best_iteration))
-        if latest is None:
-            latest, judged = fold, is_valid
-            margin = raw_margin(booster, features[is_valid], rounds=booster.best_iteration)
+        margin = raw_margin(booster, features[is_valid], rounds=booster.best_iteration)
+        judged.append(Judged(fold, is_valid, margin))
     if not best:
-        return Rounds(int(np.clip(_rarer(y) // 10, 20, 150)), None, judged, margin)
-    return Rounds(round(float(np.mean(best)) * 1.1), latest, judged, margin)
+        return Rounds(int(np.clip(_rarer(y) // 10, 20, 150)))
+    return Rounds(round(float(np.mean(best)) * 1.1), tuple(judged))
 
 
 def fit(features: pd.DataFrame, *, y: Bool, rounds: int, growing: Growing) -> lgb.Booster:

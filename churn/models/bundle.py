@@ -20,10 +20,12 @@ import pandas as pd
 from churn.errors import BundleError
 from churn.models import factors as two
 from churn.models.calibration import calibration_from_json
+from churn.models.ensemble import RhythmMember
 from churn.models.factors import Factors, SilentFactor
 from churn.models.matrix import matrix_of
 from churn.models.target import Target
 from churn.signals.recipes import Recipe, recipe_of
+from churn.timeline.mbg_nbd import MbgNbd
 from churn.timeline.rhythm import Prior
 
 SCHEMA = 1
@@ -155,6 +157,7 @@ def _files_of(bundle: Bundle, golden: pd.DataFrame) -> dict[str, str]:
         "target": bundle.target.to_dict(),
         "recipes": [recipe.as_dict() for recipe in bundle.recipes],
         "prior": asdict(bundle.prior),
+        "rhythm": asdict(bundle.factors.rhythm),
         "calibration": bundle.factors.calibration.to_json(),
         "silent": None if silent is None else {"share": silent.share, "calibration": silent.calibration.to_json()},
         "why_no_silent": bundle.factors.why_no_silent,
@@ -265,9 +268,10 @@ def _parsed(content: dict[str, Any], texts: dict[str, str]) -> Bundle:
     return Bundle(
         target=Target(**content["target"]),
         recipes=recipes,
-        prior=Prior(prior["shape"], prior["days"], tuple(prior["season"])),
+        prior=Prior(prior["shape"], prior["days"], tuple(prior["season"]), MbgNbd(**prior["dropout"])),
         factors=Factors(
             leave,
+            RhythmMember(float(content["rhythm"]["weight"]), float(content["rhythm"]["mean"])),
             calibration_from_json(content["calibration"]),
             silent,
             content["why_no_silent"],

@@ -13,9 +13,10 @@ from scipy.special import expit, logit
 
 from churn.errors import NotEnoughDataError
 from churn.models import boosting
-from churn.models.boosting import Bool, Floats, Growing, Rounds
+from churn.models.boosting import Bool, Floats, Growing, Judged
 from churn.models.calibration import Calibration, apply, fit_calibration, halfway
 from churn.models.coverage import MOST_LOST, covered
+from churn.models.ensemble import RhythmMember, blend, choose_member, ensemble_margin, rhythm_margin
 from churn.timeline.cutoffs import Cutoff
 
 MIN_LEAVERS = 50
@@ -43,14 +44,16 @@ class Factors:
     """What training learns.
 
     Attributes:
-        leave: the booster of the first factor.
-        calibration: of its raw margin.
+        leave: the trees of the first factor.
+        rhythm: what the base's rhythm counts beside them.
+        calibration: of the raw margin of both.
         silent: the second factor, None where nobody can be heard (`why_no_silent` says why).
         why_no_silent: a sentence, empty when there is a silent model.
         notes: what was decided by sample size rather than by evidence, in sentences.
     """
 
     leave: lgb.Booster
+    rhythm: RhythmMember
     calibration: Calibration
     silent: SilentFactor | None
     why_no_silent: str
@@ -95,17 +98,19 @@ def learn(
     rows, rolling = _covered_folds(rows, cutoffs, grace_days=grace_days, count=folds)
     rounds = boosting.choose_rounds(rows.features, y=rows.has_left, at=rows.at, folds=rolling, growing=growing)
     leave = boosting.fit(rows.features, y=rows.has_left, rounds=rounds.count, growing=growing)
+    member = choose_member(rows.features, y=rows.has_left, judged=rounds.judged)
     calibration = Calibration("none")
-    notes = []
-    if rounds.judged.any():
-        calibration = halfway(fit_calibration(rounds.margin, y=rows.has_left[rounds.judged], method="sigmoid"))
+    notes, judged = [], None
+    if rounds.judged:
+        judged = _with_rhythm(rounds.judged[0], rows.features, member)
+        calibration = halfway(fit_calibration(judged.margin, y=rows.has_left[judged.rows], method="sigmoid"))
     else:
         notes.append("no purged fold fits into the training period: rounds by sample size, no calibration")
     silent, why = None, "no table carries the customers' own voice (contacts or feedback by themselves)"
     if can_hear:
-        silent, why, note = _learn_silent(rows, rounds, calibration, rolling, growing=growing)
+        silent, why, note = _learn_silent(rows, judged, calibration, rolling, growing=growing)
         notes += note
-    return Factors(leave, calibration, silent, why, tuple(notes))
+    return Factors(leave, member, calibration, silent, why, tuple(notes))
 
 
 def predict(factors: Factors, features: pd.DataFrame, *, voice_status: npt.NDArray[np.str_]) -> pd.DataFrame:
@@ -114,7 +119,7 @@ def predict(factors: Factors, features: pd.DataFrame, *, voice_status: npt.NDArr
     p_silent is 0 for who has already spoken (her leaving would be vocal), null for who can't be heard and without a
     silent model; otherwise the calibrated product, never above p_leave.
     """
-    margin = boosting.raw_margin(factors.leave, features)
+    margin = ensemble_margin(factors.leave, features, factors.rhythm)
     p_leave = apply(factors.calibration, margin)
     p_silent = np.full(len(features), np.nan)
     given_leave = np.full(len(features), np.nan)
@@ -156,8 +161,18 @@ def _covered_folds(
     return kept, folds
 
 
+def _with_rhythm(judged: Judged, features: pd.DataFrame, member: RhythmMember) -> Judged:
+    rhythm = rhythm_margin(features[judged.rows], member)
+    return Judged(judged.fold, judged.rows, blend(judged.margin, rhythm, member.weight))
+
+
 def _learn_silent(
-    rows: TrainingRows, leave: Rounds, calibration: Calibration, folds: Sequence[boosting.Fold], *, growing: Growing
+    rows: TrainingRows,
+    judged: Judged | None,
+    calibration: Calibration,
+    folds: Sequence[boosting.Fold],
+    *,
+    growing: Growing,
 ) -> tuple[SilentFactor | None, str, list[str]]:
     is_leaver = rows.has_left & rows.is_quiet
     leavers = rows.keep(is_leaver)
@@ -166,9 +181,12 @@ def _learn_silent(
     if not silent:
         return None, "no quiet customer left silently in the training period", []
     share = silent / (silent + vocal)
-    on_quiet = rows.is_quiet & leave.judged
+    if judged is None:
+        on_quiet, p_leave = np.zeros(len(rows.at), bool), np.zeros(0)
+    else:
+        on_quiet = rows.is_quiet & judged.rows
+        p_leave = apply(calibration, judged.margin[rows.is_quiet[judged.rows]])
     outcome = (rows.has_left & ~rows.has_spoken)[on_quiet]
-    p_leave = apply(calibration, leave.margin[rows.is_quiet[leave.judged]])
     if min(silent, vocal) < MIN_OF_EACH_VOICE:
         note = (
             f"{silent} silent and {vocal} vocal leavers among the quiet: "
@@ -177,7 +195,7 @@ def _learn_silent(
         return SilentFactor(None, share, _calibrate(p_leave * share, outcome)), "", [note]
     rounds = boosting.choose_rounds(leavers.features, y=is_silent, at=leavers.at, folds=folds, growing=growing)
     booster = boosting.fit(leavers.features, y=is_silent, rounds=rounds.count, growing=growing)
-    given = _crossfitted(rows, on_quiet, leavers, leave.fold, rounds.count, share, growing=growing)
+    given = _crossfitted(rows, on_quiet, leavers, judged.fold if judged else None, rounds.count, share, growing=growing)
     return SilentFactor(booster, share, _calibrate(p_leave * given, outcome)), "", []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from churn.timeline.rhythm import (
     Pace,
     Prior,
     expected_days,
+    fit_dropout,
     fit_prior,
     own_gap,
     p_no_visit,
@@ -30,7 +32,9 @@ from churn.timeline.rhythm import (
 
 def learn_prior(known: Known, at: int) -> Prior:
     """Returns the base's prior over rhythms, learnt from what is visible at `at` alone."""
-    return fit_prior(pace(known.active, at), season=season_index(known.active, starts=known.starts, at=at))
+    seen = pace(known.active, at)
+    prior = fit_prior(seen, season=season_index(known.active, starts=known.starts, at=at))
+    return replace(prior, dropout=fit_dropout(seen, at))
 
 
 def why_not(known: Known, target: Target, cutoff: Cutoff, *, prior: Prior) -> population.Why:

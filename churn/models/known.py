@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from churn.config import Config
+from churn.errors import TableError
 from churn.tables.history import DAY, Events, Int64, events_of, histories
 from churn.timeline.cutoffs import microseconds
 from churn.timeline.population import Standing, standing
@@ -83,7 +84,15 @@ class Known:
 
 
 def prepare(tables: Mapping[str, pa.Table], *, config: Config, activity_kind: str | None = None) -> Known:
-    """Returns what is known of everybody in `tables`; `activity_kind` (of a bundle) overrules the configuration's."""
+    """Returns what is known of everybody in `tables`; `activity_kind` (of a bundle) overrules the configuration's.
+
+    Raises:
+        TableError: the table of the activity is not there.
+    """
+    kind = activity_kind or config.activity
+    needed = {"purchases": "transactions", "visits": "visits"}[kind]
+    if needed not in tables:
+        raise TableError(f'activity = "{kind}" needs the table {needed}: add [tables.{needed}] to churn.toml')
     all_histories = histories(tables)
     customers = all_histories.customers
     covers = {
@@ -95,9 +104,7 @@ def prepare(tables: Mapping[str, pa.Table], *, config: Config, activity_kind: st
         tables=tables,
         customers=customers,
         events=all_histories.events,
-        active=activity(
-            dict(tables), kind=activity_kind or config.activity, customers=customers, timezone=config.timezone
-        ),
+        active=activity(dict(tables), kind=kind, customers=customers, timezone=config.timezone),
         voice=events_of(voice_events(tables), customers=customers),
         profile=all_histories.profile,
         standing=standing(all_histories.profile, len(customers)),

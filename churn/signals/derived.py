@@ -23,11 +23,13 @@ class Moment:
         season: the base's season factor of each row's outcome window, shape (rows,).
         prior: the base's prior over rates.
         horizon_days: length of the outcome window.
+        gap_days: days between the cutoff and the outcome window.
     """
 
     season: Float64
     prior: rhythm.Prior
     horizon_days: int
+    gap_days: int
 
 
 def season_of(at: Int64, *, prior: rhythm.Prior, gap_days: int, horizon_days: int) -> Float64:
@@ -92,6 +94,13 @@ def _p_no_visit(recipe: Recipe, parts: Sequence[Float64], moment: Moment) -> Flo
     return _in_the_window(rhythm.p_no_visit, parts, moment)
 
 
+def _p_no_visit_or_gone(recipe: Recipe, parts: Sequence[Float64], moment: Moment) -> Float64:
+    days, tenure = _tenure(parts)
+    return rhythm.p_no_visit_or_gone(
+        days, tenure, parts[1], moment.prior, window_days=moment.horizon_days, gap_days=moment.gap_days
+    )
+
+
 def _expected_days(recipe: Recipe, parts: Sequence[Float64], moment: Moment) -> Float64:
     return _in_the_window(rhythm.expected_days, parts, moment)
 
@@ -118,6 +127,7 @@ DERIVED_HOWS: dict[str, Callable[[Recipe, Sequence[Float64], Moment], Float64]] 
     "is_zero": _is_zero,
     "own_gap": _own_gap,
     "p_no_visit": _p_no_visit,
+    "p_no_visit_or_gone": _p_no_visit_or_gone,
     "expected_days": _expected_days,
     "season": lambda recipe, parts, moment: moment.season,
 }

@@ -130,7 +130,7 @@ def compute_signals(
     for start in range(0, len(at), _CHUNK):
         piece = slice(start, start + _CHUNK)
         season = season_of(at[piece], prior=prior, gap_days=gap_days, horizon_days=horizon_days)
-        moment = Moment(season, prior, horizon_days)
+        moment = Moment(season, prior, horizon_days, gap_days)
         exact = _exact(plans, recipes, customer[piece], at[piece], moment, covers_from)
         for name, feature in exact.items():
             columns[name][piece] = feature
@@ -144,7 +144,7 @@ def exact_signals(
     """Returns the same features by name as float64, before they are rounded to be delivered (categories as codes)."""
     season = season_of(at, prior=prior, gap_days=gap_days, horizon_days=horizon_days)
     plans = _plans(streams, base_recipes(tuple(recipes)))
-    return _exact(plans, recipes, customer, at, Moment(season, prior, horizon_days), covers_from)
+    return _exact(plans, recipes, customer, at, Moment(season, prior, horizon_days, gap_days), covers_from)
 
 
 def _exact(

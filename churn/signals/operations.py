@@ -133,6 +133,7 @@ def rhythm_recipes(horizon_days: int, gap_days: int, activity: str) -> list[Reci
         derived("rhythm", "recency_over_own_gap", "ratio", None, since_last, own_gap),
         derived("rhythm", "recency_over_gap_max", "ratio", None, since_last, gaps["gap_max"]),
         derived("rhythm", "p_no_visit_by_rhythm", "p_no_visit", None, days, since_first, since_last),
+        derived("rhythm", "p_no_visit_or_gone", "p_no_visit_or_gone", None, days, since_first, since_last),
         derived("rhythm", "expected_days", "expected_days", None, days, since_first, since_last),
         derived("rhythm", "season_factor", "season", None, days),
         derived("rhythm", "active_days_before", "difference", horizon_days, last_two, recent),

@@ -12,6 +12,7 @@ from scipy import optimize, special
 
 from churn.tables.history import DAY, Events, Int64, events_of
 from churn.tables.orders import orders
+from churn.timeline.mbg_nbd import MbgNbd, fit_mbg_nbd, p_no_activity
 
 Float64 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
@@ -28,11 +29,13 @@ class Prior:
         shape: gamma shape, about "how many gaps the base's word is worth".
         days: gamma rate in days; the base's mean rate is `shape / days` active days per day.
         season: twelve factors, January first: how lively the base is in that month (mean 1).
+        dropout: the base's MBG/NBD, which knows that some have silently gone.
     """
 
     shape: float
     days: float
     season: tuple[float, ...] = (1.0,) * 12
+    dropout: MbgNbd = MbgNbd(1.0, 30.0, 1.0, 9.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,15 @@ def fit_prior(seen: Pace, *, season: tuple[float, ...] = (1.0,) * 12) -> Prior:
     return Prior(float(shape), float(days), season)
 
 
+def fit_dropout(seen: Pace, at: int) -> MbgNbd:
+    """Returns the MBG/NBD of everybody ever active before `at`, long gone or not; without anybody the default prior's."""
+    is_told = seen.days > 0
+    if not is_told.any():
+        return MbgNbd(1.0, 30.0, 1.0, 9.0)
+    first, last = seen.first[is_told], seen.last[is_told]
+    return fit_mbg_nbd(seen.days[is_told] - 1, recency_age=(last - first) / DAY, age=(at - first) / DAY)
+
+
 def own_gap(days: Float64, tenure_days: Float64, prior: Prior) -> Float64:
     """Returns each customer's own gap between active days, in days, shrunk towards the base.
 
@@ -133,6 +145,22 @@ def p_no_visit(
     rate_days = prior.days + tenure_days
     gaps = prior.shape + np.maximum(days - 1, 0)
     return np.asarray((rate_days / (rate_days + window_days * season)) ** gaps)
+
+
+def p_no_visit_or_gone(
+    days: Float64, tenure_days: Float64, age_days: Float64, prior: Prior, *, window_days: float, gap_days: float
+) -> Float64:
+    """Returns P(no activity in the window | her history): she has silently gone, or just doesn't come; NaN where `days` is.
+
+    `age_days` runs from her first activity to the cutoff. MBG/NBD of the base, Batislam, Denizel, Filiztekin 2007.
+    """
+    answer = np.full(len(days), np.nan)
+    told = days > 0
+    answer[told] = p_no_activity(
+        prior.dropout, frequency=days[told] - 1, recency_age=tenure_days[told], age=age_days[told],
+        horizon_days=window_days, gap_days=gap_days,
+    )  # fmt: skip
+    return answer
 
 
 def season_factor(prior: Prior, opens: int, closes: int) -> float:
