@@ -1,7 +1,7 @@
 """The ensemble of the leave factor: the trees and the base's rhythm, combined on the log odds.
 
-Trees learn what happened in the seasons they have seen; MBG/NBD knows nothing but rhythm, and therefore keeps its level when
-the season turns. How much it counts is chosen on the purged folds inside the training period, never above one half.
+Trees learn what happened in the seasons they have seen; MBG/NBD knows nothing but rhythm, and therefore keeps its level
+when the season turns. How much it counts is chosen on the purged folds inside the training period, never above one half.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def blend(trees: Floats, rhythm: Floats, weight: float) -> Floats:
 def choose_member(features: pd.DataFrame, *, y: Bool, judged: Sequence[Judged]) -> RhythmMember:
     """Returns the member with the weight that forecasts the latest fold best, calibrated on the fold before it.
 
-    That is the position the final model will be in: its calibration comes from a window that is over. With one fold alone it
-    is calibrated on that; without folds, or without the rhythm's feature, the member counts nothing.
+    That is the position the final model will be in: its calibration comes from a window that is over. With one fold
+    alone it is calibrated on that; without folds, or without the rhythm's feature, the member counts nothing.
     """
     if RHYTHM_FEATURE not in features or not judged:
         return RhythmMember()

@@ -21,6 +21,10 @@ LOUD_SILENCE = 0.37
 """Above this P(no activity in the window | own rate), silence says little."""
 
 
+USUAL_DROPOUT = MbgNbd(1.0, 30.0, 1.0, 9.0)
+"""Of a base nobody has been seen of: a gap of 30 days, and one in ten gone after each active day."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prior:
     """The base's gamma prior over rates of active days, part of a bundle's reference.
@@ -35,7 +39,7 @@ class Prior:
     shape: float
     days: float
     season: tuple[float, ...] = (1.0,) * 12
-    dropout: MbgNbd = MbgNbd(1.0, 30.0, 1.0, 9.0)
+    dropout: MbgNbd = USUAL_DROPOUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,7 @@ def fit_prior(seen: Pace, *, season: tuple[float, ...] = (1.0,) * 12) -> Prior:
 
 
 def fit_dropout(seen: Pace, at: int) -> MbgNbd:
-    """Returns the MBG/NBD of everybody ever active before `at`, long gone or not; without anybody the default prior's."""
+    """Returns the MBG/NBD of everybody ever active before `at`, long gone or not; `USUAL_DROPOUT` without anybody."""
     is_told = seen.days > 0
     if not is_told.any():
         return MbgNbd(1.0, 30.0, 1.0, 9.0)
@@ -150,7 +154,7 @@ def p_no_visit(
 def p_no_visit_or_gone(
     days: Float64, tenure_days: Float64, age_days: Float64, prior: Prior, *, window_days: float, gap_days: float
 ) -> Float64:
-    """Returns P(no activity in the window | her history): she has silently gone, or just doesn't come; NaN where `days` is.
+    """Returns P(no activity in the window | her history): she has gone, or just doesn't come; NaN where `days` is.
 
     `age_days` runs from her first activity to the cutoff. MBG/NBD of the base, Batislam, Denizel, Filiztekin 2007.
     """
