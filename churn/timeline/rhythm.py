@@ -122,7 +122,7 @@ def fit_dropout(seen: Pace, at: int) -> MbgNbd:
     """Returns the MBG/NBD of everybody ever active before `at`, long gone or not; `USUAL_DROPOUT` without anybody."""
     is_told = seen.days > 0
     if not is_told.any():
-        return MbgNbd(1.0, 30.0, 1.0, 9.0)
+        return USUAL_DROPOUT
     first, last = seen.first[is_told], seen.last[is_told]
     return fit_mbg_nbd(seen.days[is_told] - 1, recency_age=(last - first) / DAY, age=(at - first) / DAY)
 
