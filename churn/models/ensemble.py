@@ -1,7 +1,8 @@
 """The ensemble of the leave factor: the trees and the base's rhythm, combined on the log odds.
 
 Trees learn what happened in the seasons they have seen; MBG/NBD knows nothing but rhythm, and so it keeps its level
-when the season turns. How much it counts is chosen on the purged folds inside the training period, never above one half.
+when the season turns. How much it counts is chosen on the purged folds inside the training period,
+never above one half.
 """
 
 from __future__ import annotations
