@@ -205,8 +205,8 @@ def _population(population: Mapping[str, Any]) -> list[str]:
     heard = population["quiet"] + population["already_vocal"]
     if population["has_voice"]:
         lines.append(
-            f"  {heard:>8,} can be heard: {population['quiet']:,} quiet, {population['already_vocal']:,} already vocal; "
-            f"{population['unobservable']:,} unobservable; {population['silent_leavers']:,} quiet ones leave silently"
+            f"  {heard:>8,} can be heard: {population['quiet']:,} quiet, {population['already_vocal']:,} "
+            f"already vocal; {population['unobservable']:,} unobservable; {population['silent_leavers']:,} quiet ones leave silently"
         )
     else:
         lines.append("         0 can be heard: no table carries their own voice, so p_silent will be null")

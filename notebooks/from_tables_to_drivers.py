@@ -14,8 +14,8 @@
 # %% [markdown]
 # # From tables to drivers
 #
-# A walk through what `churn train` and `churn score` do, on a simulated company: the tables, one cutoff, the signals known
-# at it, the outcomes after it, a model, and why it says what it says. All logic lives in the package; the cells only look.
+# A walk through what `churn train` and `churn score` do, on a simulated company: the tables, one cutoff, the signals
+# known at it, the outcomes after it, a model, and why it says what it says. All logic lives in the package.
 
 # %%
 import os
@@ -47,11 +47,12 @@ config = load_config(home / "churn.toml")
 
 # %%
 tables, findings = read_tables(config)
-pd.DataFrame({name: {"rows": table.num_rows, "columns": ", ".join(table.column_names)} for name, table in tables.items()}).T
+pd.DataFrame({name: {"rows": table.num_rows, "columns": len(table.column_names)} for name, table in tables.items()}).T
 
 # %% [markdown]
 # ## One cutoff
-# Everybody eligible at the cutoff is a row. What happened before it may become a signal; what happens after it, the outcome.
+# Everybody eligible at the cutoff is a row. What happened before it may become a signal, what happens after it the
+# outcome.
 
 # %%
 known = prepare(tables, config=config)
@@ -87,8 +88,10 @@ past = purged(earlier, cutoff)
 before = rows(known, target, past, prior=prior)
 told = outcomes_of(known, target, before, known_by=cutoff.at, prior=prior)
 training = TrainingRows(
-    features=signals_of(known, before, recipes, target=target, prior=prior), at=before["at"].to_numpy(),
-    has_left=told["has_left"].to_numpy(), is_quiet=(before["voice_status"] == "quiet").to_numpy(),
+    features=signals_of(known, before, recipes, target=target, prior=prior),
+    at=before["at"].to_numpy(),
+    has_left=told["has_left"].to_numpy(),
+    is_quiet=(before["voice_status"] == "quiet").to_numpy(),
     has_spoken=told["has_spoken"].to_numpy(),
 )
 factors = learn(training, cutoffs=past, grace_days=0, can_hear=known.has_voice, growing=Growing(seed=7, threads=2))
@@ -110,8 +113,15 @@ values = explain(factors, signals)
 of_signals(values, learnt).abs().mean().sort_values(ascending=False).round(3)
 
 # %%
-told = reasons(signals[factors.leave.feature_name()], values, learnt, currency=config.currency, activity=target.activity, horizon_days=target.horizon_days,
-               owners=owners_of(config))
+told = reasons(
+    signals[factors.leave.feature_name()],
+    values,
+    learnt,
+    currency=config.currency,
+    activity=target.activity,
+    horizon_days=target.horizon_days,
+    owners=owners_of(config),
+)
 riskiest = predicted["p_leave"].nlargest(5).index
 for row in riskiest:
     print(f"{predicted['p_leave'][row]:.0%}  {told['driver_1'][row]}: {told['reason_1'][row]}")

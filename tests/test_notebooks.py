@@ -21,7 +21,8 @@ def test_the_notebook_and_its_script_are_a_pair() -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_the_notebook_runs(tmp_path: Path) -> None:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    folder = {"metadata": {"path": str(tmp_path)}}
+    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=folder).execute()
     printed = [output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", [])]
     auroc = next(float(text.split()[1]) for text in printed if text.startswith("AUROC"))
     assert 0.7 < auroc < 0.95

@@ -14,6 +14,7 @@ from churn.delivery.files import read_scores, write_atomically
 from churn.delivery.page import report_page
 from churn.errors import BundleError, OutputError
 from churn.jobs.outputs import check_page_out
+from churn.jobs.record import record_of
 from churn.jobs.score import COLUMNS, find_bundle
 
 
@@ -39,11 +40,6 @@ def report(
     page = report_page(result, plots=pictures, scores=listed, currency=config.currency)
     write_atomically(out, lambda new: new.write_text(page, encoding="utf-8"))
     return {"out": str(out), "model_id": home.name, "warnings": warnings}
-
-
-def record_of(home: Path) -> Path:
-    """Returns the folder with the record of a bundle's training: result, pictures and page."""
-    return home.with_name(f"{home.name}.training")
 
 
 def _listed(path: Path) -> pd.DataFrame:

@@ -55,13 +55,19 @@ def schedule_of(config: Config, known: Known) -> Schedule:
         given = [target.cutoff(microseconds(moment, config.timezone)) for moment in config.test_cutoffs]
         tests = checked_tests(given, data_ends=known.settled, grace_days=grace)
     else:
-        tests = proposed_tests(data_ends=known.settled, gap_days=target.gap_days, horizon_days=target.horizon_days, grace_days=grace)
+        tests = proposed_tests(
+            data_ends=known.settled, gap_days=target.gap_days, horizon_days=target.horizon_days, grace_days=grace
+        )
     starts = known.starts + _warm_up(config, target) * DAY
     every = config.train_every_days or _every_days(known, target, tests[0], starts)
     cutoffs = training_cutoffs(tests[0], starts=starts, settled=known.settled, every_days=every, grace_days=grace)
     _check_room(cutoffs, tests[0], starts, target, known=None if config.test_cutoffs else known)
-    horizon = {"proposed": config.horizon_days is None, "is_good": is_good, "days": target.horizon_days,
-               "candidates": [{**asdict(candidate), "is_good": candidate.is_good} for candidate in candidates]}  # fmt: skip
+    horizon = {
+        "proposed": config.horizon_days is None,
+        "is_good": is_good,
+        "days": target.horizon_days,
+        "candidates": [{**asdict(candidate), "is_good": candidate.is_good} for candidate in candidates],
+    }
     return Schedule(target, tests, cutoffs, every, horizon)
 
 

@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
-from operator import methodcaller
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from churn.config import Config
-from churn.delivery.files import write_atomically
-from churn.delivery.page import report_page
-from churn.delivery.plots import draw
-from churn.delivery.tracking import track_run
 from churn.drivers.contributions import explain, of_signals
-from churn.errors import ChurnError, LeakError
-from churn.jobs.common import attributes_of, check_activity, check_enough, plain, signals_of, threads_of
-from churn.jobs.report import record_of
+from churn.errors import LeakError
+from churn.jobs.common import attributes_of, check_activity, check_enough, signals_of, threads_of
+from churn.jobs.record import keep_record, pictures_of, population_of, silence_of, strengths_of
 from churn.jobs.schedule import Schedule, schedule_of
 from churn.models.backtest import Material, learn_by, run_backtest
-from churn.models.baselines import BASELINES
 from churn.models.boosting import Growing
 from churn.models.bundle import GOLDEN_ROWS, Bundle, save_bundle
 from churn.models.champion import promote
 from churn.models.ensemble import ensemble_margin
 from churn.models.factors import Factors, TrainingRows
 from churn.models.fingerprint import fingerprint
-from churn.models.frame import learn_prior, rows, why_not
+from churn.models.frame import learn_prior, rows
 from churn.models.known import Known, prepare
 from churn.models.leak import leaking_signals
 from churn.models.matrix import category_columns
@@ -39,7 +31,6 @@ from churn.signals.catalogue import recipes_for
 from churn.signals.recipes import Recipe
 from churn.tables.sources import read_tables
 from churn.tables.upto import upto
-from churn.timeline.population import counts_of
 
 RESULT_SCHEMA = 1
 EXPLAINED_ROWS = 4_000
@@ -75,22 +66,35 @@ def train(config: Config, *, allow_leak: bool = False, progress: Progress = lamb
     model_id, home = save_bundle(bundle, config.resolve(config.models), golden=_sample(material, bundle, GOLDEN_ROWS))
     if judged["verdict"]["is_promoted"]:
         promote(home)
-    result = {
-        "schema": RESULT_SCHEMA, "run_id": None, "model_id": model_id, "bundle": str(home), "project": config.directory.absolute().name,
-        "target": schedule.target.to_dict(), "cutoffs": list(labels.values()), "training_cutoffs": _training(material, schedule),
-        "population": _population(material, schedule, predictions), **judged, "horizon": schedule.horizon,
-        "silence": _silence(factors, predictions), "findings": [issue.to_dict() for issue in issues], "notes": list(factors.notes),
-    }  # fmt: skip
     explained = _sample(material, bundle, EXPLAINED_ROWS)
     values = explain(factors, explained)
-    result["drivers"] = _drivers(of_signals(values, bundle.recipes))
-    result["warnings"] = []
+    result = {
+        "schema": RESULT_SCHEMA,
+        "run_id": None,
+        "model_id": model_id,
+        "bundle": str(home),
+        "project": config.directory.absolute().name,
+        "target": schedule.target.to_dict(),
+        "cutoffs": list(labels.values()),
+        "training_cutoffs": _training(material, schedule),
+        "population": population_of(material, schedule, predictions),
+        **judged,
+        "horizon": schedule.horizon,
+        "silence": silence_of(factors, predictions),
+        "drivers": strengths_of(of_signals(values, bundle.recipes)),
+        "findings": [issue.to_dict() for issue in issues],
+        "notes": list(factors.notes),
+        "warnings": [],
+    }
     progress("drawing, reporting and tracking")
-    _deliver(result, predictions, values, explained, config=config, home=home, data=bundle.training["data"])
+    pictures = pictures_of(result, predictions, values, explained)
+    keep_record(result, pictures, config=config, home=home, data=bundle.training["data"])
     return {**result, "seconds": round(time.monotonic() - started, 1)}
 
 
-def _material(config: Config, known: Known, schedule: Schedule, progress: Progress) -> tuple[Material, tuple[Recipe, ...]]:
+def _material(
+    config: Config, known: Known, schedule: Schedule, progress: Progress
+) -> tuple[Material, tuple[Recipe, ...]]:
     """Rows and signals at every cutoff of the schedule; what is learnt here is learnt before the first test cutoff."""
     first, target = schedule.tests[0].at, schedule.target
     prior = learn_prior(known, first)
@@ -114,14 +118,15 @@ def _sound_leak_alarm(rows_before: TrainingRows, *, allow_leak: bool) -> None:
     leaking = leaking_signals(rows_before.features, has_left=rows_before.has_left.astype(float))
     if leaking and not allow_leak:
         raise LeakError(
-            f"signal {name} tells the outcome almost alone (AUROC {found:.3f}): it probably knows the future; remove its column "
-            "from churn.toml, or give the moment it became known as available_at, or train with --allow-leak"
+            f"signal {name} tells the outcome almost alone (AUROC {found:.3f}): it probably knows the future; "
+            "remove its column from churn.toml, or give the moment it became known as available_at, or train with "
+            "--allow-leak"
             for name, found in leaking.items()
         )
 
 
 def _families(recipes: tuple[Recipe, ...]) -> dict[str, list[str]]:
-    """The columns of operations alone and of feedback alone (with silence, service and incidents), if there are both."""
+    """The columns of operations alone and of all that was said, not said and went wrong alone, if there are both."""
     operations = [recipe.name for recipe in recipes if recipe.is_operational]
     feedback = [recipe.name for recipe in recipes if not recipe.is_operational]
     return {"operations": operations, "feedback": feedback} if operations and feedback else {}
@@ -150,60 +155,3 @@ def _sample(material: Material, bundle: Bundle, size: int) -> pd.DataFrame:
     """An even sample of the latest rows, to explain and to keep as golden predictions."""
     latest = np.flatnonzero(material.frame["at"].to_numpy() == material.frame["at"].max())
     return material.features[bundle.features].iloc[latest[:: max(1, len(latest) // size)][:size]]
-
-
-def _population(material: Material, schedule: Schedule, predictions: pd.DataFrame) -> dict[str, Any]:
-    found = {}
-    for cutoff in schedule.tests:
-        removed = counts_of(why_not(material.known, schedule.target, cutoff, prior=material.prior))
-        here = predictions[predictions["at"] == cutoff.at]
-        quiet = here[here["voice_status"] == "quiet"]
-        is_silent = quiet["has_left"] & ~quiet["has_spoken"]
-        leavers = int(quiet["has_left"].sum())
-        found[cutoff.label] = {
-            "customers": len(material.known.customers), "eligible": removed.pop("eligible"), "removed": removed,
-            "leave_rate": _mean(here["has_left"]), "leavers": int(here["has_left"].sum()), "quiet": len(quiet),
-            "already_vocal": int((here["voice_status"] == "already_vocal").sum()),
-            "unobservable": int((here["voice_status"] == "unobservable").sum()), "treated": int(here["is_treated"].sum()),
-            "silent_rate": _mean(is_silent), "silent_share": float(is_silent.sum() / leavers) if leavers else None,
-        }  # fmt: skip
-    return found
-
-
-def _mean(flags: pd.Series) -> float | None:
-    return float(flags.mean()) if len(flags) else None
-
-
-def _silence(factors: Factors, predictions: pd.DataFrame) -> dict[str, Any]:
-    """Whether silence is modelled and, of all leavers of the backtest that could be heard, the share that had said nothing."""
-    heard = predictions[predictions["has_left"] & (predictions["voice_status"] != "unobservable")]
-    is_silent = (heard["voice_status"] == "quiet") & ~heard["has_spoken"]
-    return {"is_modelled": factors.silent is not None, "why": factors.why_no_silent, "share": _mean(is_silent)}
-
-
-def _drivers(by_signal: pd.DataFrame) -> list[dict[str, Any]]:
-    strength = by_signal.abs().mean().sort_values(ascending=False, kind="stable")
-    total = float(strength.sum()) or 1.0
-    return [{"signal": str(name), "mean_abs": float(value), "share": float(value) / total} for name, value in strength.items()]
-
-
-def _deliver(
-    result: dict[str, Any], predictions: pd.DataFrame, values: np.ndarray, explained: pd.DataFrame, *, config: Config,
-    home: Path, data: dict[str, str],
-) -> None:  # fmt: skip
-    """Pictures, page and record beside the bundle, then the MLflow run; a store that fails costs the run, not the model."""
-    scores = {"model": predictions["p_leave"].to_numpy()}
-    scores |= {name: predictions[f"rank:{name}"].to_numpy() for name in BASELINES if name != "base_rate"}
-    pictures = draw(result, outcome=predictions["has_left"].to_numpy(float), scores=scores, contributions=values[:, :-1], features=explained)
-    page = report_page(result, plots=pictures, currency=config.currency)
-    record = record_of(home)
-    record.mkdir(exist_ok=True)
-    for name, picture in pictures.items():
-        write_atomically(record / f"{name}.png", methodcaller("write_bytes", picture))
-    write_atomically(record / "report.html", lambda new: new.write_text(page, encoding="utf-8"))
-    text = json.dumps(plain(result), indent=1, ensure_ascii=False, allow_nan=False)
-    write_atomically(record / "result.json", lambda new: new.write_text(text, encoding="utf-8"))
-    try:
-        result["run_id"] = track_run(result, config=config, bundle=home, plots=pictures, page=page, fingerprint=data)
-    except ChurnError as error:
-        result["warnings"] += error.problems

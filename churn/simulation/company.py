@@ -146,7 +146,7 @@ def _write(table: pa.Table, *, directory: Path, name: str) -> Path:
                 pq.write_table(table, file, compression="zstd")
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, path)
+            temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:

@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001  (full-width punctuation is right in Chinese)
 """Short texts of contacts and feedback, in English and Chinese: a few per topic, and praise."""
 
 from typing import Final

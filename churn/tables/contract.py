@@ -74,18 +74,18 @@ def _table(name: str, time_column: str | None, columns: str) -> TableContract:
 CONTRACT: dict[str, TableContract] = {
     table.name: table
     for table in (
-        _table("transactions", "time", "customer_id:id! time:time! amount:money! order_id:id channel:category category:category "
-               "quantity:number discount:money is_return:flag"),
+        _table("transactions", "time", "customer_id:id! time:time! amount:money! order_id:id channel:category "
+               "category:category quantity:number discount:money is_return:flag"),
         _table("visits", "time", "customer_id:id! time:time! channel:category duration_seconds:number"),
         _table("contacts", "time", "customer_id:id! time:time! case_id:id channel:category topic:category agent_id:id "
                "wait_seconds:number handle_seconds:number resolved_at:clock is_complaint:flag text:text"),
         _table("incidents", "time", "customer_id:id! time:time! kind:category! severity:number order_id:id"),
-        _table("feedback", "time", "customer_id:id! time:time! kind:category! author:category score:number score_min:number "
-               "score_max:number higher_is_better:flag channel:category topic:category text:text"),
+        _table("feedback", "time", "customer_id:id! time:time! kind:category! author:category score:number "
+               "score_min:number score_max:number higher_is_better:flag channel:category topic:category text:text"),
         _table("invitations", "time", "customer_id:id! time:time! channel:category answered_at:clock"),
         _table("customers", None, "customer_id:id! since:time closed_at:clock opted_out_at:clock is_contactable:flag"),
-        _table("subscriptions", "start", "customer_id:id! start:time! end:time! plan:category amount:money ended_at:clock "
-               "ended_how:category ended_reason:text"),
+        _table("subscriptions", "start", "customer_id:id! start:time! end:time! plan:category amount:money "
+               "ended_at:clock ended_how:category ended_reason:text"),
         _table("treatments", "time", "customer_id:id! time:time! kind:category! is_control:flag"),
     )
 }  # fmt: skip

@@ -57,7 +57,7 @@ def files_of(config: Config, pattern: str) -> list[Path]:
         found = [path]
     else:
         # Only what the user wrote is a pattern: the folder of `churn.toml` may have brackets in its name.
-        names = glob.glob(str(Path(pattern).expanduser()), root_dir=config.directory, recursive=True)
+        names = glob.glob(str(Path(pattern).expanduser()), root_dir=config.directory, recursive=True)  # noqa: PTH207
         found = [child for child in map(config.resolve, names) if child.is_file()]
     if not found:
         what = "has no CSV or Parquet file in it" if path.is_dir() else f"does not exist{_nearby(path)}"

@@ -25,6 +25,10 @@ USUAL_DROPOUT = MbgNbd(1.0, 30.0, 1.0, 9.0)
 """Of a base nobody has been seen of: a gap of 30 days, and one in ten gone after each active day."""
 
 
+DEFAULT_DROPOUT = MbgNbd(1.0, 30.0, 1.0, 9.0)
+"""What is believed of a base of which nothing is known: a gap of a month, one purchase in ten the last."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prior:
     """The base's gamma prior over rates of active days, part of a bundle's reference.
