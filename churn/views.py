@@ -206,7 +206,8 @@ def _population(population: Mapping[str, Any]) -> list[str]:
     if population["has_voice"]:
         lines.append(
             f"  {heard:>8,} can be heard: {population['quiet']:,} quiet, {population['already_vocal']:,} "
-            f"already vocal; {population['unobservable']:,} unobservable; {population['silent_leavers']:,} quiet ones leave silently"
+            f"already vocal; {population['unobservable']:,} unobservable; "
+            f"{population['silent_leavers']:,} quiet ones leave silently"
         )
     else:
         lines.append("         0 can be heard: no table carries their own voice, so p_silent will be null")
