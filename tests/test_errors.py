@@ -64,7 +64,7 @@ def test_only_a_close_word_is_meant() -> None:
                 "Set tables.transactions.amount in churn.toml (line 4).",
             ],
         ),
-        ('[tables.transactions]\npath = "orders.csv"\n', ['orders.csv does not exist (', "t.csv"]),
+        ('[tables.transactions]\npath = "orders.csv"\n', ["orders.csv does not exist (", "t.csv"]),
         ('[tables.transactions]\npath = "${NOT_SET_HERE}.csv"\n', ["export NOT_SET_HERE="]),
         (TABLE + '[tables.visits]\npath = "v.csv"\n', ["visits: v.csv does not exist"]),
         ("horizon_days = 3000\n" + TABLE, ["too short for a horizon of 3000 days", "at least 9"]),
@@ -111,7 +111,8 @@ def test_a_file_that_is_no_table_is_refused_by_name(
 
 
 def test_a_spreadsheets_csv_is_read_right(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    lines = ["Kunde;Datum;Betrag", *(f"{row % 9:05d};{1 + row % 28:02d}.{1 + row % 12:02d}.2023;1,50" for row in range(99))]
+    rows = [f"{row % 9:05d};{1 + row % 28:02d}.{1 + row % 12:02d}.2023;1,50" for row in range(99)]
+    lines = ["Kunde;Datum;Betrag", *rows]
     (tmp_path / "t.csv").write_bytes("\r\n".join(lines).encode("utf-8-sig"))
     mapping = 'customer_id = "Kunde"\ntime = "Datum"\namount = "Betrag"\ndecimal = ","\ntime_format = "%d.%m.%Y"\n'
     (tmp_path / "churn.toml").write_text(TABLE + mapping, encoding="utf-8")

@@ -51,3 +51,13 @@ def test_one_class_or_no_rows_cannot_leak() -> None:
 def test_of_many_rows_an_even_sample_is_enough() -> None:
     y = np.resize(Y, 3 * ENOUGH_ROWS)
     assert leaks(y, y) == {"signal": 1.0}
+
+
+def test_a_category_tells_by_its_labels_not_by_their_order() -> None:
+    code = np.tile([0.0, 1.0, 2.0, np.nan], 250)
+    features = pd.DataFrame({"plan": code.astype(np.float32)})
+    has_left = (code == 1).astype(float)
+    assert leaking_signals(features, has_left=has_left) == {}
+    assert leaking_signals(features, has_left=has_left, categories=["plan"]) == {"plan": 1.0}
+    harmless = np.random.default_rng(1).integers(0, 2, 1000).astype(float)
+    assert leaking_signals(features, has_left=harmless, categories=["plan"]) == {}

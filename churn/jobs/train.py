@@ -52,7 +52,7 @@ def train(config: Config, *, allow_leak: bool = False, progress: Progress = lamb
     material, recipes = _material(config, known, schedule, progress)
     rows_before, _, frame_before = material.training_rows(schedule.tests[0].at)
     check_enough(frame_before["customer"], has_left=rows_before.has_left)
-    _sound_leak_alarm(rows_before, allow_leak=allow_leak)
+    _sound_leak_alarm(rows_before, recipes, allow_leak=allow_leak)
     predictions = run_backtest(
         material, schedule.tests, settled=known.settled, families=_families(recipes), progress=progress
     )
@@ -114,8 +114,9 @@ def _material(
     return material, recipes
 
 
-def _sound_leak_alarm(rows_before: TrainingRows, *, allow_leak: bool) -> None:
-    leaking = leaking_signals(rows_before.features, has_left=rows_before.has_left.astype(float))
+def _sound_leak_alarm(rows_before: TrainingRows, recipes: tuple[Recipe, ...], *, allow_leak: bool) -> None:
+    has_left, categories = rows_before.has_left.astype(float), category_columns(recipes)
+    leaking = leaking_signals(rows_before.features, has_left=has_left, categories=categories)
     if leaking and not allow_leak:
         raise LeakError(
             f"signal {name} tells the outcome almost alone (AUROC {found:.3f}): it probably knows the future; "

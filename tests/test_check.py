@@ -1,0 +1,74 @@
+"""`churn check`: the gate before training, in the same words as what it guards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from made_project import CUSTOMERS, Project, run
+
+from churn.config import load_config
+from churn.jobs.check import check
+from churn.jobs.schedule import schedule_of
+from churn.models.known import prepare
+from churn.tables.sources import read_tables
+
+
+def test_the_report_counts_everybody_once(project: Project) -> None:
+    told = check(load_config(project.config))
+    population = told["population"]
+    assert told["history"]["customers"] == CUSTOMERS
+    assert population["eligible"] + sum(population["removed"].values()) == CUSTOMERS
+    heard = population["quiet"] + population["already_vocal"] + population["unobservable"]
+    assert heard == population["eligible"]
+    assert 0 < population["silent_leavers"] <= population["leavers"] < population["eligible"]
+
+
+def test_check_and_train_look_at_the_same_cutoffs(project: Project) -> None:
+    config = load_config(project.config)
+    schedule = schedule_of(config, prepare(read_tables(config)[0], config=config))
+    told = check(config)
+    assert told["population"]["cutoff"] == schedule.tests[-1].label == project.training.json["cutoffs"][-1]
+    assert told["population"]["training_cutoffs"] == len(schedule.cutoffs)
+
+
+def test_every_finding_says_where_it_is_and_those_that_matter_what_to_do(project: Project) -> None:
+    for finding in check(load_config(project.config))["findings"]:
+        assert finding["table"] in load_config(project.config).tables
+        assert finding["fix"] or finding["severity"] == "info"
+
+
+def test_the_candidates_of_the_horizon_are_shown_and_the_chosen_one_marked(
+    project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = project.copied(tmp_path / "shop")
+    text = copy.config.read_text(encoding="utf-8")
+    told = run(capsys, "check", "--config", str(copy.config), "--quiet").out
+    assert "Horizon   60 days (set in churn.toml)" in told
+    assert [line.split()[1] for line in told.splitlines() if line.startswith(" * ")] == ["60"]
+    copy.config.write_text(text.replace("horizon_days = 60\n", "").replace("test_cutoffs", "# "), encoding="utf-8")
+    told = run(capsys, "check", "--config", str(copy.config), "--quiet").out
+    assert "(proposed)" in told
+
+
+def test_a_column_of_equal_values_and_repeated_rows_are_found(project: Project, tmp_path: Path) -> None:
+    """Faults 15 and 18 reach the user."""
+    copy = project.copied(tmp_path / "shop")
+    visits = copy.table("visits")
+    pd.concat([visits, visits.head(50)]).assign(channel="app").to_parquet(copy.directory / "visits.parquet")
+    found = {(one["code"], one["table"]): one for one in check(load_config(copy.config))["findings"]}
+    assert found["constant_column", "visits"]["column"] == "channel"
+    assert found["duplicate_rows", "visits"]["count"] == 50
+
+
+def test_without_a_voice_the_run_says_that_silence_cannot_be_told(
+    project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = project.copied(tmp_path / "shop")
+    sections = copy.config.read_text(encoding="utf-8").split("\n\n")
+    voiceless = [part for part in sections if not part.startswith(("[tables.contacts]", "[tables.feedback]"))]
+    copy.config.write_text("\n\n".join(voiceless), encoding="utf-8")
+    told = run(capsys, "check", "--config", str(copy.config), "--quiet")
+    assert told.code == 0
+    assert "no table carries their own voice, so p_silent will be null" in told.out

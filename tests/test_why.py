@@ -1,0 +1,96 @@
+"""`churn why`: one customer, with the same numbers as in a list, her own events and nobody else's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from made_project import Project, run
+
+from churn.config import load_config
+from churn.errors import TableError
+from churn.jobs.score import score
+from churn.jobs.why import why
+
+
+@pytest.fixture(scope="module")
+def riskiest(project: Project) -> pd.Series:
+    """The first row of the list of everybody."""
+    return score(load_config(project.config)).scores.iloc[0]
+
+
+def test_her_numbers_and_reasons_are_those_of_the_list(project: Project, riskiest: pd.Series) -> None:
+    told = why(load_config(project.config), riskiest["customer_id"], at=None, bundle=None)
+    for name in ("p_leave", "p_silent", "percentile", "band", "voice_status", "value_at_risk", "cutoff"):
+        assert told["score"][name] == riskiest[name]
+    assert [one["reason"] for one in told["raises"]] == list(riskiest[["reason_1", "reason_2", "reason_3"]].dropna())
+    assert all(one["points"] > 0 for one in told["raises"])
+    assert all(one["points"] < 0 for one in told["lowers"])
+
+
+def test_her_events_are_hers_and_before_the_moment(project: Project, riskiest: pd.Series) -> None:
+    who = riskiest["customer_id"]
+    at = int(pd.Timestamp("2024-03-01", tz="UTC").value // 1000)
+    events = why(load_config(project.config), who, at=at, bundle=None)["events"]
+    assert events
+    assert [event["time"] for event in events] == sorted((event["time"] for event in events), reverse=True)
+    assert events[0]["time"] < "2024-03-01"
+    for event in events:
+        times = project.table(event["table"]).query("customer_id == @who")["time"]
+        assert event["time"] in set(times.dt.strftime("%Y-%m-%d %H:%M"))
+
+
+def test_who_opted_out_is_not_looked_into(project: Project) -> None:
+    """Fault 40: no signal, no score, no evidence."""
+    scores = score(load_config(project.config)).scores
+    who = scores.loc[scores["why_not_scored"] == "opted_out", "customer_id"].iloc[0]
+    told = why(load_config(project.config), who, at=None, bundle=None)
+    assert (told["raises"], told["lowers"], told["events"]) == ([], [], [])
+    assert told["score"]["p_leave"] is None
+
+
+def test_an_unknown_customer_is_refused_without_repeating_her_id(project: Project) -> None:
+    config = load_config(project.config)
+    with pytest.raises(TableError, match="no table has a customer of that id") as refused:
+        why(config, "anna@example.org", at=None, bundle=None)
+    assert "anna" not in str(refused.value)
+    with pytest.raises(TableError, match="differs from a known one only in spaces, capitals or leading zeros"):
+        why(config, " c000001", at=None, bundle=None)
+
+
+def test_hostile_names_neither_style_nor_move_the_terminal(
+    project: Project, riskiest: pd.Series, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fault 35 in the terminal: in an id, a kind and a channel."""
+    copy = project.copied(tmp_path / "shop")
+    hostile = "[red]<script>\x1b[31m\x1b]0;x\x07\x9b2J"
+    for path in copy.directory.glob("*.parquet"):
+        table = pd.read_parquet(path)
+        table["customer_id"] = table["customer_id"].replace(riskiest["customer_id"], hostile)
+        for column in {"kind", "topic", "channel"} & set(table.columns):
+            table.loc[table["customer_id"] == hostile, column] = hostile
+        table.to_parquet(path)
+    told = run(capsys, "why", hostile, "--config", str(copy.config))
+    assert told.code == 0
+    assert all(line.isprintable() for line in (told.out + told.err).split("\n"))
+    assert told.out.startswith("[red]<script>\\x1b[31m\\x1b]0;x\\x07\\x9b2J at ")
+    assert run(capsys, "why", hostile, "--config", str(copy.config), "--json").json["score"]["customer_id"] == hostile
+
+
+def test_an_absent_table_is_refused_here_too(project: Project, tmp_path: Path) -> None:
+    copy = project.copied(tmp_path / "shop")
+    text = copy.config.read_text(encoding="utf-8").replace('[tables.visits]\npath = "visits.parquet"\n', "")
+    copy.config.write_text(text, encoding="utf-8")
+    with pytest.raises(TableError, match="trained with visits, absent now"):
+        why(load_config(copy.config), "C000001", at=None, bundle=None)
+    copy.config.write_text('missing_table = "warn"\n' + text, encoding="utf-8")
+    assert why(load_config(copy.config), "C000001", at=None, bundle=None)["warnings"]
+
+
+def test_the_line_for_people_never_says_more_than_all(
+    project: Project, riskiest: pd.Series, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = run(capsys, "why", riskiest["customer_id"], "--config", str(project.config), "--quiet")
+    assert told.code == 0
+    assert f"higher than {int(riskiest['percentile'])} % of the training population" in told.out
