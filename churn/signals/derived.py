@@ -96,9 +96,14 @@ def _p_no_visit(recipe: Recipe, parts: Sequence[Float64], moment: Moment) -> Flo
 
 def _p_no_visit_or_gone(recipe: Recipe, parts: Sequence[Float64], moment: Moment) -> Float64:
     days, tenure = _tenure(parts)
-    return rhythm.p_no_visit_or_gone(
-        days, tenure, parts[1], moment.prior, window_days=moment.horizon_days, gap_days=moment.gap_days
-    )
+    answer = np.empty(len(days), np.float64)
+    for season in np.unique(moment.season):
+        rows = moment.season == season
+        answer[rows] = rhythm.p_no_visit_or_gone(
+            days[rows], tenure[rows], parts[1][rows], moment.prior, window_days=moment.horizon_days,
+            gap_days=moment.gap_days, season=float(season),
+        )  # fmt: skip
+    return answer
 
 
 def _expected_days(recipe: Recipe, parts: Sequence[Float64], moment: Moment) -> Float64:

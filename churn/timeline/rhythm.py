@@ -25,6 +25,12 @@ USUAL_DROPOUT = MbgNbd(1.0, 30.0, 1.0, 9.0)
 """Of a base nobody has been seen of: a gap of 30 days, and one in ten gone after each active day."""
 
 
+BASE_MONTHS = 3
+"""The season is measured on customers active in so many months before."""
+
+WHOLE_MONTH = np.timedelta64(2, "D")
+"""Data that begin within the first two days of a month hold all of it."""
+
 DEFAULT_DROPOUT = MbgNbd(1.0, 30.0, 1.0, 9.0)
 """What is believed of a base of which nothing is known: a gap of a month, one purchase in ten the last."""
 
@@ -156,17 +162,19 @@ def p_no_visit(
 
 
 def p_no_visit_or_gone(
-    days: Float64, tenure_days: Float64, age_days: Float64, prior: Prior, *, window_days: float, gap_days: float
-) -> Float64:
+    days: Float64, tenure_days: Float64, age_days: Float64, prior: Prior, *, window_days: float, gap_days: float,
+    season: float = 1.0,
+) -> Float64:  # fmt: skip
     """Returns P(no activity in the window | her history): she has gone, or just doesn't come; NaN where `days` is.
 
-    `age_days` runs from her first activity to the cutoff. MBG/NBD of the base, Batislam, Denizel, Filiztekin 2007.
+    `age_days` runs from her first activity to the cutoff; a lively season counts as a longer window. MBG/NBD of the
+    base, Batislam, Denizel, Filiztekin 2007.
     """
     answer = np.full(len(days), np.nan)
     told = days > 0
     answer[told] = p_no_activity(
         prior.dropout, frequency=days[told] - 1, recency_age=tenure_days[told], age=age_days[told],
-        horizon_days=window_days, gap_days=gap_days,
+        horizon_days=window_days * season, gap_days=gap_days,
     )  # fmt: skip
     return answer
 
@@ -181,27 +189,33 @@ def season_factor(prior: Prior, opens: int, closes: int) -> float:
 def season_index(active: Events, *, starts: int, at: int) -> tuple[float, ...]:
     """Returns twelve monthly factors of the base's liveliness learnt from what is visible at `at`, mean 1.
 
-    Liveliness of a month is active days per customer who had come before it, so growth of the base is no season. Fewer
-    than 13 full months, or months without a base, give no season (all ones); a month's factor is shrunk halfway to 1
-    because one year is one draw.
+    Liveliness of a month is active days per customer among those active in the three months before it: neither growth of
+    the base nor those long gone look like a season. Where the full months so measured don't show every month of a year
+    there is no season (all ones). One year is one draw: a month seen n times is shrunk to 1 by n / (n + 1).
     """
-    first_month = np.datetime64(starts, "us").astype("datetime64[M]") + 1
-    last_month = np.datetime64(at, "us").astype("datetime64[M]")
-    months = np.arange(first_month, last_month)
-    if len(months) < 13:
+    first, last = np.datetime64(starts, "us"), np.datetime64(at, "us").astype("datetime64[M]")
+    whole = first.astype("datetime64[M]") + (first - first.astype("datetime64[M]") >= WHOLE_MONTH)
+    months = np.arange(whole + BASE_MONTHS, last)
+    if len(months) < 12:
         return (1.0,) * 12
+    code, month = _active_days(active, at)
+    level = np.array([_liveliness(code, month, at=number) for number in months.astype(int)])
+    if not (level > 0).all():
+        return (1.0,) * 12
+    seen = [level[months.astype(int) % 12 == number] for number in range(12)]
+    mean = np.mean([levels.mean() for levels in seen])
+    shrunk = np.array([1 + len(levels) / (len(levels) + 1) * (levels.mean() / mean - 1) for levels in seen])
+    return tuple(float(factor) for factor in shrunk / shrunk.mean())
+
+
+def _active_days(active: Events, at: int) -> tuple[Int64, Int64]:
+    """Customer code and month (since 1970) of every distinct active day visible at `at`."""
     visible = (active.time < at) & (active.known <= at)
-    month = active.time[visible].astype("datetime64[us]").astype("datetime64[M]")
-    code = active.customer[visible]
-    pairs = np.unique(np.stack([code, active.columns["day"][visible]]), axis=1)
-    day_month = pairs[1].astype("datetime64[D]").astype("datetime64[M]")
-    joined = np.full(len(active.starts) - 1, np.datetime64("2200-01", "M"))
-    np.minimum.at(joined, code, month)
-    base = np.array([(joined < m).sum() for m in months], float)
-    came = np.array([(day_month == m).sum() for m in months], float)
-    if not (base > 0).all() or not came.any():
-        return (1.0,) * 12
-    level = came / base
-    by_month = np.array([np.mean(level[months.astype(int) % 12 == m]) for m in range(12)])
-    factors = by_month / by_month.mean()
-    return tuple(float(x) for x in 1 + 0.5 * (factors - 1))
+    pairs = np.unique(np.stack([active.customer[visible], active.columns["day"][visible]]), axis=1)
+    return pairs[0], pairs[1].astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+
+
+def _liveliness(code: Int64, month: Int64, *, at: int) -> float:
+    base = np.unique(code[(month >= at - BASE_MONTHS) & (month < at)])
+    came = np.isin(code[month == at], base).sum()
+    return float(came / len(base)) if len(base) else 0.0
