@@ -6,6 +6,7 @@ import json
 import re
 import resource
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -107,7 +108,7 @@ def test_the_commands_to_try_next_name_the_configuration(project: Project, capsy
 def test_a_fault_of_ours_is_owned_without_a_traceback_or_a_cell(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("churn.jobs.check.read_tables", lambda _: {}["anna@example.org"])
+    monkeypatch.setattr("churn.jobs.check.read_tables", _fail)
     monkeypatch.delenv("CHURN_DEBUG", raising=False)
     told = run(capsys, "check", "--config", str(project.config), "--quiet")
     assert (told.code, told.out) == (3, "")
@@ -116,6 +117,10 @@ def test_a_fault_of_ours_is_owned_without_a_traceback_or_a_cell(
     told = run(capsys, "check", "--config", str(project.config), "--quiet")
     assert told.code == 3
     assert "Traceback" in told.err
+
+
+def _fail(_: object) -> None:
+    raise KeyError("anna@example.org")
 
 
 def test_memory_that_runs_out_is_no_fault_of_ours(
@@ -165,6 +170,17 @@ def test_a_result_that_cannot_be_printed_is_an_error(tmp_path: Path) -> None:
     assert done.stderr == (
         "error: the result cannot be printed: No space left on device; send stdout to another place\n"
     )
+
+
+def test_a_port_that_is_taken_is_told_at_once(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        told = run(capsys, "ui", "--port", str(port), "--config", str(project.config))
+    assert (told.code, told.out) == (2, "")
+    assert f"port {port} of 127.0.0.1 cannot be used" in told.err
+    assert "choose another: churn ui --port" in told.err
 
 
 def test_a_terminal_of_few_letters_still_gets_the_result(tmp_path: Path) -> None:

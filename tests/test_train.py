@@ -16,7 +16,8 @@ from churn.jobs.train import train
 
 RESULT = {
     "schema", "run_id", "model_id", "bundle", "project", "target", "cutoffs", "training_cutoffs", "population",
-    "metrics", "ablation", "gain", "verdict", "horizon", "silence", "drivers", "findings", "notes", "warnings", "seconds",
+    "metrics", "ablation", "gain", "verdict", "horizon", "silence", "drivers", "findings", "notes", "warnings",
+    "seconds",
 }  # fmt: skip
 METRICS = {"auroc", "average_precision", "lift_at_10", "brier", "ece", "log_loss"}
 

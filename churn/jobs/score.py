@@ -36,6 +36,8 @@ COLUMNS = (
 Progress = Callable[[str], None]
 
 
+UNREAD = {"text", "ended_reason"}
+"""Columns that no signal reads: a list is the same without them."""
 _TEXTS = ("voice_status", "band", *(f"{what}_{rank}" for what in ("driver", "reason", "owner") for rank in (1, 2, 3)))
 _NUMBERS = ("p_leave", "p_silent", "p_vocal", "percentile", "p_no_visit_by_rhythm", "expected_spend", "value_at_risk")
 _NOBODY = pd.DataFrame(
@@ -67,7 +69,7 @@ class Scored:
     """A scored list.
 
     Attributes:
-        scores: one row per customer of the list, the columns of `COLUMNS`; `warning` too where tables are missing.
+        scores: one row per customer of the list, the columns of `COLUMNS`; `warning` too where inputs are missing.
         model_id: of the bundle.
         bundle: its folder.
         cutoff: the moment of prediction.
@@ -106,7 +108,7 @@ def score(
         raise BundleError(f"{out} is not overwritten: {warnings[-1]}")
     progress("reading tables")
     tables, _ = read_tables(config)
-    without = missing_tables(model, tables, config)
+    without = missing_inputs(model, tables, config)
     known = prepare(tables, config=config, activity_kind=model.target.activity)
     cutoff, doubts = cutoff_at(at, known=known, target=model.target)
     warnings += [*without, *doubts]
@@ -181,18 +183,22 @@ def find_bundle(config: Config, bundle: Path | None) -> tuple[Path, list[str]]:
     return newest, [doubt]
 
 
-def missing_tables(bundle: Bundle, tables: Mapping[str, pa.Table], config: Config) -> list[str]:
-    """Returns a warning about tables that the model was trained with and that are absent now, if there are any.
+def missing_inputs(bundle: Bundle, tables: Mapping[str, pa.Table], config: Config) -> list[str]:
+    """Returns a warning about tables and columns that the model was trained with and that are absent now, if any.
 
     Raises:
         TableError: there are, and the configuration doesn't say `missing_table = "warn"`.
     """
     missing = [name for name in bundle.tables if name not in tables]
+    for name, columns in bundle.training.get("columns", {}).items():
+        if name in tables:
+            gone = {*columns} - {*tables[name].column_names} - UNREAD
+            missing += sorted(f"{name}.{column}" for column in gone)
     if not missing:
         return []
     told = f"the model was trained with {', '.join(missing)}, absent now: their signals are null"
     if config.missing_table == "refuse":
-        fix = 'give the tables in churn.toml, or set missing_table = "warn" to score without them'
+        fix = 'give what is missing in churn.toml, or set missing_table = "warn" to score without it'
         raise TableError(f"{told}; {fix}")
     return [told]
 

@@ -140,7 +140,10 @@ def _bundle(material: Material, recipes: tuple[Recipe, ...], schedule: Schedule,
         target=schedule.target, recipes=recipes, prior=material.prior, factors=factors,
         percentiles=tuple(float(edge) for edge in np.quantile(margins, np.linspace(0, 1, 1001))),
         tables=tuple(sorted(material.known.tables)),
-        training={**_training(material, schedule), "data": fingerprint(material.known.tables)},
+        training={
+            **_training(material, schedule), "data": fingerprint(material.known.tables),
+            "columns": {name: sorted(table.column_names) for name, table in sorted(material.known.tables.items())},
+        },
     )  # fmt: skip
 
 
