@@ -175,6 +175,8 @@ def load_config(path: Path) -> Config:
     Raises:
         ConfigError: naming every problem with its line and fix.
     """
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder; name the file in it: --config {path / 'churn.toml'}")
     if not path.is_file():
         raise ConfigError(f"{path} does not exist; write one with: churn init {path.parent} --from DIR")
     try:

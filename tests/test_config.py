@@ -102,3 +102,8 @@ def test_the_line_of_a_setting_or_of_its_section() -> None:
     assert line_of(source, "tables", "feedback", "time") == 3
     assert line_of(source, "tables", "contacts", "time") is None
     assert line_of(source, "seed") == 1
+
+
+def test_a_folder_in_place_of_the_file_is_told_as_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is a folder; name the file in it"):
+        load_config(tmp_path)

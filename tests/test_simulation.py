@@ -152,6 +152,8 @@ def test_money_is_in_cents_and_returns_are_negative(retail: Tables) -> None:
     assert 0.005 < late.mean() < 0.015
     returned = rows[rows["is_return"]].merge(rows[~rows["is_return"]], on="order_id", suffixes=("", "_of_order"))
     assert (returned["time"] > returned["time_of_order"]).all()
+    booked = rows[~rows["is_return"]].groupby("order_id")[["time", "available_at"]].nunique()
+    assert (booked == 1).all(axis=None), "lines of one order become known together, or signals take them for several"
 
 
 def test_nothing_happens_after_an_exit_but_what_is_stated(retail: Tables) -> None:

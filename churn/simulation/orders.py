@@ -34,8 +34,11 @@ def transactions(visits: Rows, *, regime: Regime, people: People, rng: np.random
         "discount_cents": discount,
         "is_return": np.zeros(len(row), dtype=np.bool_),
     }
-    everything = stack([orders, _returns(orders, regime=regime, rng=rng)])
-    return dict(everything, known=_known(ints(everything["second"]), regime=regime, rng=rng))
+    returns = _returns(orders, regime=regime, rng=rng)
+    # An order is booked as a whole: lines known at different moments could not be told from several orders.
+    booked = _known(ints(bought["second"]) + 240, regime=regime, rng=rng)[row]
+    returned = _known(ints(returns["second"]), regime=regime, rng=rng)
+    return stack([dict(orders, known=booked), dict(returns, known=returned)])
 
 
 def _prices(
@@ -65,7 +68,7 @@ def _returns(orders: Rows, *, regime: Regime, rng: np.random.Generator) -> Rows:
 
 
 def _known(second: Ints, *, regime: Regime, rng: np.random.Generator) -> Ints:
-    """When each row becomes known: minutes later, for a few up to five days."""
+    """When each order or return becomes known: minutes later, for a few up to five days."""
     minutes = rng.integers(1, 30, len(second)) * 60
     late = rng.integers(6 * 3600, 5 * DAY, len(second))
     return second + np.where(rng.random(len(second)) < regime.late_row_share, late, minutes)
