@@ -87,6 +87,7 @@ def demo(
 ) -> None:  # fmt: skip
     """Simulate a company, check, train, score and report: the main job in one command."""
     with _shown(json, quiet) as terminal:
+        terminal.progress("starting")
         from churn.jobs.demo import demo as job
 
         terminal.show_demo(job(directory, customers=customers, progress=terminal.progress))
@@ -98,7 +99,7 @@ def demo(
 def check(config: ConfigFile = CONFIG_FILE, json: Json = False, quiet: Quiet = False) -> None:
     """Say whether the data can carry a model: findings with their fix, history, leavers, who can be heard."""
     with _shown(json, quiet, config) as terminal:
-        settings = _config(config)
+        settings = _config(config, terminal)
         from churn.jobs.check import check as job
 
         terminal.show_check(job(settings, progress=terminal.progress))
@@ -112,7 +113,7 @@ def train(
 ) -> None:  # fmt: skip
     """Backtest, train the final model, and track everything in MLflow."""
     with _shown(json, quiet, config) as terminal:
-        settings = _config(config)
+        settings = _config(config, terminal)
         from churn.jobs.train import train as job
 
         terminal.show_training(job(settings, allow_leak=allow_leak, progress=terminal.progress))
@@ -129,7 +130,7 @@ def score(
 ) -> None:  # fmt: skip
     """Score everybody or a list of customers, each with three reasons or the reason why she is not scored."""
     with _shown(json, quiet, config) as terminal:
-        settings = _config(config)
+        settings = _config(config, terminal)
         from churn.jobs.lists import read_list
         from churn.jobs.moments import moment_from
         from churn.jobs.outputs import check_scores_out
@@ -150,7 +151,7 @@ def why(
 ) -> None:  # fmt: skip
     """Explain one customer: her risk, what raises and lowers it, and her timeline."""
     with _shown(json, quiet, config) as terminal:
-        settings = _config(config)
+        settings = _config(config, terminal)
         from churn.jobs.moments import moment_from
         from churn.jobs.why import why as job
 
@@ -170,7 +171,7 @@ def report(
 ) -> None:  # fmt: skip
     """Write one self-contained HTML page about a training run and, if given, a scored list."""
     with _shown(json, quiet, config) as terminal:
-        settings = _config(config)
+        settings = _config(config, terminal)
         from churn.jobs.report import report as job
 
         terminal.show_report(job(settings, out=out, scores=scores, bundle=bundle, progress=terminal.progress))
@@ -183,7 +184,7 @@ def ui(
 ) -> None:  # fmt: skip
     """Open the MLflow UI over the project's experiments, on 127.0.0.1."""
     with _shown(False, quiet, config) as terminal:
-        settings = _config(config)
+        settings = _config(config, terminal)
         from churn.jobs.ui import ui as job
 
         job(settings, port=port, progress=terminal.progress)
@@ -202,10 +203,13 @@ def _root(
     """What stands before a command's name."""
 
 
-def _config(path: Path) -> Config:
+def _config(path: Path, terminal: Terminal) -> Config:
+    """Reads the configuration first: what is wrong with it is told before the seconds the libraries take to load."""
     from churn.config import load_config
 
-    return load_config(path)
+    config = load_config(path)
+    terminal.progress("starting")
+    return config
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from churn.jobs.simulate import simulate
 CUSTOMERS, MONTHS, SEED = 1_200, 18, 7
 SETTINGS = """
 horizon_days = 60
-train_every_days = 30
+train_every_days = 60
 test_cutoffs = [2024-04-01]
 """
 CANARY = "canary.4711@private.example"

@@ -85,7 +85,7 @@ def test_a_planted_leak_is_refused_and_named(
     customers["loyalty"] = np.where(is_there, np.where(customers.index % 2, "a", "c"), "b")
     customers.to_parquet(copy.directory / "customers.parquet")
     text = copy.config.read_text(encoding="utf-8")
-    text = text.replace("train_every_days = 30", "train_every_days = 400")
+    text = text.replace("train_every_days = 60", "train_every_days = 400")
     copy.config.write_text(text.replace("attributes = { ", 'attributes = { loyalty = "static", '), encoding="utf-8")
     told = run(capsys, "train", "--config", str(copy.config), "--quiet")
     assert (told.code, told.out) == (2, "")
