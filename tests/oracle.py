@@ -10,9 +10,12 @@ import datetime as dt
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
+
+from scipy.special import roots_jacobi
 
 from churn.signals.recipes import Recipe
 from churn.timeline.rhythm import Prior
@@ -240,6 +243,8 @@ class Oracle:
             return None
         if recipe.how in ("own_gap", "p_no_visit", "expected_days"):
             return self._expectation(recipe.how, *parts)
+        if recipe.how == "p_no_visit_or_gone":
+            return self._absence(*parts)
         short, *rest = (part.window for part in recipe.of)
         first, second = [*parts, None][:2]
         if recipe.how == "is_zero":
@@ -268,10 +273,32 @@ class Oracle:
             return window * visits / exposure
         return math.exp(-visits * math.log1p(window / exposure))
 
+    def _absence(self, days: float, since_first: float, since_last: float) -> float | None:
+        """MBG/NBD by integrating over her own dropout probability p: she must be alive now, survive the gap, and come."""
+        if days == 0:
+            return None
+        base, x, window = self.prior.dropout, days - 1, self.horizon_days * self._season()
+        shape, exposure = base.r + x, base.alpha + since_first
+        gone = base.a / (base.b + x) * (exposure / (base.alpha + since_first - since_last)) ** shape
+
+        def comes(p: float) -> float:
+            at_opening = exposure + p * self.gap_days
+            return (exposure / at_opening) ** shape - (exposure / (at_opening + window)) ** shape
+
+        chance = sum(weight * comes(p) for p, weight in _beta_nodes(base.a, base.b + x + 1))
+        return 1 - chance / (1 + gone)
+
     def _season(self) -> float:
         opens = self.at + self.gap_days * DAY
         days = [EPOCH + dt.timedelta(microseconds=opens + number * DAY) for number in range(self.horizon_days)]
         return sum(self.prior.season[day.month - 1] for day in days) / self.horizon_days
+
+
+@cache
+def _beta_nodes(a: float, b: float) -> list[tuple[float, float]]:
+    """Places and weights that integrate a smooth function against a Beta(a, b) belief (Gauss-Jacobi)."""
+    places, weights = roots_jacobi(20, b - 1, a - 1)
+    return [((1 + place) / 2, weight / weights.sum()) for place, weight in zip(places, weights, strict=True)]
 
 
 def unit_score(row: Row) -> float | None:

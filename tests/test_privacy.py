@@ -14,6 +14,10 @@ TELLING = re.compile(rb"canary\.4711|private\.example|CANARY-00-4711|C0\d{5}(?!\
 """Any part of the address, the telling id, and every other id of the company."""
 
 
+PICTURE = re.compile(rb"base64,[A-Za-z0-9+/=]+")
+"""Pictures on a page are random letters to the eye; as files they are looked at byte by byte."""
+
+
 def test_the_canaries_are_in_the_data(project: Project) -> None:
     """Else the other tests would prove nothing."""
     assert _told(CANARY.encode("utf-16-le"))
@@ -77,4 +81,5 @@ def test_a_bundle_is_text_and_nothing_else(project: Project) -> None:
 
 def _told(content: bytes) -> list[bytes]:
     """The telling words a content holds, in UTF-8 or in UTF-16."""
+    content = PICTURE.sub(b"", content)
     return TELLING.findall(content) + TELLING.findall(content.replace(b"\0", b""))
