@@ -274,7 +274,7 @@ class Oracle:
         return math.exp(-visits * math.log1p(window / exposure))
 
     def _absence(self, days: float, since_first: float, since_last: float) -> float | None:
-        """MBG/NBD by integrating over her own dropout probability p: she must be alive now, survive the gap, and come."""
+        """MBG/NBD by integrating over her own dropout probability p: alive now, through the gap, and then she comes."""
         if days == 0:
             return None
         base, x, window = self.prior.dropout, days - 1, self.horizon_days * self._season()
