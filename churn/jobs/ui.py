@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import Callable
@@ -13,19 +15,36 @@ from churn.errors import OutputError
 
 
 def ui(config: Config, *, port: int, progress: Callable[[str], None] = lambda _: None) -> None:
-    """Serves the UI on 127.0.0.1 until interrupted.
+    """Serves the UI on 127.0.0.1 until Ctrl-C, which is how it is meant to end.
 
     Raises:
-        OutputError: the server ends by itself, as when the port is taken.
+        OutputError: the port is taken, or the server ends by itself.
     """
     _check_free(port)
     progress(f"serving http://127.0.0.1:{port} (the first start takes some seconds; Ctrl-C ends it)")
-    ended = subprocess.run(ui_command(config, port=port), env={**os.environ, **ui_environment()}, check=False)
-    if ended.returncode not in (0, 130, -2):
+    environment = {**os.environ, **ui_environment()}
+    # A session of its own: MLflow starts workers, and all of them must end with us, however we end.
+    with subprocess.Popen(ui_command(config, port=port), env=environment, start_new_session=True) as server:
+        try:
+            code = server.wait()
+        except KeyboardInterrupt:
+            return
+        finally:
+            _end(server)
+    if code:
         raise OutputError(
-            f"the MLflow server ended with code {ended.returncode}, as it says above; if it is the port, "
+            f"the MLflow server ended with code {code}, as it says above; if it is the port, "
             f"choose another: {_another(port)}"
         )
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    """Ends the server with all its workers; nothing happens where it has ended."""
+    with contextlib.suppress(ProcessLookupError):
+        if hasattr(os, "killpg"):
+            os.killpg(server.pid, signal.SIGTERM)
+        else:  # Windows has no groups of processes to end.
+            server.terminate()
 
 
 def _check_free(port: int) -> None:
