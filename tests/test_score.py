@@ -90,7 +90,7 @@ def test_rows_in_another_order_and_one_thread_give_the_same_scores(
 ) -> None:
     copy = project.copied(tmp_path / "shop")
     for path in copy.directory.glob("*.parquet"):
-        pd.read_parquet(path).sample(frac=1, random_state=5).to_parquet(path)
+        pd.read_parquet(path).sample(frac=1, random_state=5).to_parquet(path, index=False)
     copy.config.write_text(copy.config.read_text(encoding="utf-8") + "\n[engine]\nthreads = 1\n", encoding="utf-8")
     pd.testing.assert_frame_equal(score(load_config(copy.config)).scores, everybody, check_exact=True)
 
@@ -301,7 +301,7 @@ def test_a_column_that_is_absent_at_scoring_is_refused_too_unless_no_signal_read
     contacts = copy.table("contacts").drop(columns="text")
     contacts.to_parquet(copy.directory / "contacts.parquet")
     config = load_config(copy.config)
-    assert score(config).warnings == ()
+    assert not any("absent now" in each for each in score(config).warnings)
     contacts.drop(columns="resolved_at").to_parquet(copy.directory / "contacts.parquet")
     with pytest.raises(TableError, match=r"trained with contacts\.resolved_at, absent now"):
         score(config)

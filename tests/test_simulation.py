@@ -153,6 +153,7 @@ def test_money_is_in_cents_and_returns_are_negative(retail: Tables) -> None:
     returned = rows[rows["is_return"]].merge(rows[~rows["is_return"]], on="order_id", suffixes=("", "_of_order"))
     assert (returned["time"] > returned["time_of_order"]).all()
     booked = rows[~rows["is_return"]].groupby("order_id")[["time", "available_at"]].nunique()
+    assert not rows.duplicated().any()
     assert (booked == 1).all(axis=None), "lines of one order become known together, or signals take them for several"
 
 

@@ -20,6 +20,7 @@ from churn.jobs.common import signals_of
 from churn.jobs.lists import list_warnings
 from churn.jobs.moments import cutoff_at
 from churn.jobs.outputs import check_scores_out
+from churn.jobs.unseen import unseen_labels
 from churn.models.bundle import GOLDEN_TOLERANCE, Bundle, load_bundle
 from churn.models.champion import champion_of, newest_of
 from churn.models.frame import rows_at, why_not
@@ -111,7 +112,7 @@ def score(
     without = missing_inputs(model, tables, config)
     known = prepare(tables, config=config, activity_kind=model.target.activity)
     cutoff, doubts = cutoff_at(at, known=known, target=model.target)
-    warnings += [*without, *doubts]
+    warnings += [*without, *doubts, *unseen_labels(model, tables)]
     progress(f"scoring at {cutoff.label}")
     scores = score_known(known, model, cutoff, customers=customers, config=config)
     scores = scores.assign(model_id=opened.model_id)[list(COLUMNS)]

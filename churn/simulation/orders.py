@@ -22,6 +22,9 @@ def transactions(visits: Rows, *, regime: Regime, people: People, rng: np.random
     lines = np.minimum(1 + rng.poisson(0.35, len(position)), _MOST_LINES)
     row = np.repeat(np.arange(len(position)), lines)
     cents, discount = _prices(bought, row=row, lines=lines, regime=regime, people=people, rng=rng)
+    # Each line's cents have a remainder of its own: two equal lines of an order would look like one exported twice.
+    line = np.arange(len(row)) - np.repeat(np.cumsum(lines) - lines, lines)
+    cents = np.maximum(cents, _MOST_LINES) // _MOST_LINES * _MOST_LINES + line
     customer = ints(bought["customer"])[row]
     orders: Rows = {
         "customer": customer,
