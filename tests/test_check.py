@@ -62,6 +62,22 @@ def test_a_column_of_equal_values_and_repeated_rows_are_found(project: Project, 
     assert found["duplicate_rows", "visits"]["count"] == 50
 
 
+def test_one_row_of_a_wrong_year_closes_the_gate(
+    project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = project.copied(tmp_path / "shop")
+    text = copy.config.read_text(encoding="utf-8")
+    copy.config.write_text(text.replace("test_cutoffs", "# "), encoding="utf-8")
+    sales = copy.table("transactions")
+    late = sales.tail(1).assign(time=pd.Timestamp("2049-01-01", tz="UTC"))
+    pd.concat([sales, late.assign(**{c: late["time"] for c in ("available_at",) if c in late})]).to_parquet(
+        copy.directory / "transactions.parquet"
+    )
+    told = run(capsys, "check", "--config", str(copy.config), "--quiet")
+    assert told.code == 1
+    assert "nobody is eligible at 20" in told.out
+
+
 def test_without_a_voice_the_run_says_that_silence_cannot_be_told(
     project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

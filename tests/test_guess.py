@@ -93,6 +93,20 @@ def test_a_format_that_is_certain_is_written(tmp_path: Path) -> None:
     assert tables["transactions"]["time"].to_pylist()[0] == dt.datetime(2024, 1, 31, tzinfo=dt.UTC)
 
 
+def test_a_german_export_is_mapped_and_read(tmp_path: Path) -> None:
+    rows = "".join(f"{row % 30:05d};{13 + row % 9}.02.2024;1.{row:03d},50;B\u00fccher\r\n" for row in range(60))
+    (tmp_path / "sales.csv").write_bytes(f"Customer No;Date;Amount;Category\r\n{rows}".encode("latin-1"))
+    _, tables = guessed(tmp_path)
+    assert sum(tables["transactions"]["amount"].to_pylist()) == sum(100_050 + 100 * row for row in range(60))
+    assert tables["transactions"]["customer_id"][0].as_py() == "00000"
+
+
+def test_a_broken_file_is_told_by_what_is_broken(tmp_path: Path) -> None:
+    rows = "a;2024-01-01;1,50;B\u00fccher\r\n" * 3
+    (tmp_path / "sales.csv").write_bytes(f"Customer No;Date;Amount;Category\n{rows}".encode("latin-1"))
+    assert "breaks the rules of CSV" in guess_config(tmp_path)
+
+
 def test_day_or_month_first_is_asked_and_never_guessed(tmp_path: Path) -> None:
     put(tmp_path, orders="customer_id,date,amount\na,01/02/2024,1\nb,03/04/2024,2\n")
     text = guess_config(tmp_path)

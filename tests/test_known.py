@@ -90,6 +90,20 @@ def test_simple_figures_of_one_customer() -> None:
     assert 0 < told["p_no_visit_by_rhythm"] < 1
 
 
+def test_spend_is_that_of_purchases_also_where_coming_means_visiting() -> None:
+    tables = {
+        "transactions": purchases(ana="2024-04-10 2024-05-10"),
+        "visits": table("visits", "customer_id time", "ana 2024-04-10", "ana 2024-04-20", "ana 2024-05-10",
+                        "ana 2024-05-20"),
+    }  # fmt: skip
+    bought = frame_of(known_of(tables), "ana").iloc[0]
+    visited = frame_of(known_of(tables, activity="visits"), "ana").iloc[0]
+    assert (bought["active_days"], visited["active_days"]) == (2, 4)
+    assert visited["spend_sum_180"] == bought["spend_sum_180"] > 0
+    assert visited["spend_mean"] == bought["spend_mean"] / 2, "spend of a day on which she comes"
+    assert visited["expected_spend"] == pytest.approx(visited["expected_days"] * visited["spend_mean"])
+
+
 @pytest.mark.parametrize(
     ("row", "is_treated", "is_treated_since"),
     [

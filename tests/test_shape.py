@@ -127,6 +127,13 @@ def test_orders_at_several_times_are_counted() -> None:
     assert [issue.count for issue in found({"transactions": lines}, "several_rows_per_order")] == [1]
 
 
+def test_lines_of_orders_that_nothing_holds_together_are_counted() -> None:
+    rows = [{"customer_id": "a", "day": day, "amount": 1} for day in (0, 0, 1, 1, 1, 2)]
+    assert [issue.count for issue in found({"transactions": table("transactions", rows)}, "rows_without_order")] == [3]
+    held = [{**row, "order_id": f"o{row['day']}"} for row in rows]
+    assert not found({"transactions": table("transactions", held)}, "rows_without_order")
+
+
 def test_words_without_a_meaning_are_counted_and_not_shown() -> None:
     words = ("nps", "reviw", "canary@example.org")
     feedback = table("feedback", [{"customer_id": "a", "day": 0, "kind": word} for word in words])

@@ -150,8 +150,21 @@ def test_a_decimal_comma_is_honoured(tmp_path: Path) -> None:
     table, _ = sales(tmp_path, "customer_id;time;amount\na;2025-01-01;1234,50\n", decimal=",")
     assert table["amount"].to_pylist() == [123450]
     assert 'decimal = ","' in problems(tmp_path, "customer_id;time;amount\na;2025-01-01;1234,50\n")
-    assert "thousands take no sign" in problems(
-        tmp_path, "customer_id;time;amount\na;2025-01-01;1.234,50\n", decimal=","
+
+
+@pytest.mark.parametrize(
+    ("written", "decimal", "cents"),
+    [("1.234,50", ",", 123450), ("-1.234.567,8", ",", -123456780), ("1.234", ",", 123400), ('"1,234.50"', ".", 123450)],
+)
+def test_thousands_may_be_set_apart(tmp_path: Path, written: str, decimal: str, cents: int) -> None:
+    table, _ = sales(tmp_path, f"customer_id;time;amount\na;2025-01-01;{written}\n", decimal=decimal)
+    assert table["amount"].to_pylist() == [cents]
+
+
+@pytest.mark.parametrize(("written", "decimal"), [("1,234", "."), ("12.34,5", ","), ("1.5", ",")])
+def test_a_sign_that_could_be_either_is_not_guessed(tmp_path: Path, written: str, decimal: str) -> None:
+    assert "no readable amount" in problems(
+        tmp_path, f"customer_id;time;amount\na;2025-01-01;{written}\n", decimal=decimal
     )
 
 
@@ -261,6 +274,13 @@ def test_a_far_future_that_means_never_is_missing(tmp_path: Path) -> None:
     tables, issues = read(tmp_path, tables={"transactions": {"path": "sales.csv"}, "contacts": {"path": "calls.csv"}})
     assert tables["contacts"]["resolved_at"].to_pylist() == [None, utc(2025, 1, 3)]
     assert codes(issues)["time_out_of_range"].column == "resolved_at"
+
+
+def test_a_row_that_does_not_say_when_it_became_known_is_a_finding(tmp_path: Path) -> None:
+    rows = "a,2025-01-01,1,2025-01-02\na,2025-01-03,1,\n"
+    table, issues = sales(tmp_path, "customer_id,time,amount,available_at\n" + rows)
+    assert table["available_at"].to_pylist() == [utc(2025, 1, 2), utc(2025, 1, 3)]
+    assert codes(issues)["missing_available_at"].rows == (2,)
 
 
 def test_a_few_unreadable_times_are_dropped_and_many_refuse_the_table(tmp_path: Path) -> None:

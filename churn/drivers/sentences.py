@@ -324,7 +324,7 @@ SENTENCES: dict[tuple[str, str], Sentence] = {
     ("joined", "days_since"): Sentence(tellings.joined),
     ("contract_end", "days_until"): Sentence(tellings.contract_end),
     ("contract_start", "days_since_last"): says("Her contract began {value}.", show=ago),
-    ("first_contract", "days_since_first"): says("Her first contract began {value}.", show=ago),
+    ("contract", "days_since_first"): says("Her first contract began {value}.", show=ago),
     ("contracts", "count"): counts("No contract", "1 contract", "{n} contracts"),
     ("contract_amount", "last"): Sentence(tellings.contract_amount),
     ("contract_amount_change", "ratio"): _as_part(0),

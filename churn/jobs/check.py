@@ -70,9 +70,16 @@ def _population(known: Known, schedule: Schedule) -> dict[str, Any]:
 
 
 def _problems(known: Known, schedule: Schedule) -> list[str]:
-    """Whether the first backtest has enough to learn from: what `churn train` would refuse."""
+    """Whether there is somebody to test on and enough to learn from: what `churn train` would refuse."""
     first, target = schedule.tests[0], schedule.target
     prior = learn_prior(known, first.at)
+    tested = rows(known, target, schedule.tests, prior=prior)
+    empty = [test.label for test in schedule.tests if not (tested["at"] == test.at).any()]
+    if empty:
+        return [
+            f"nobody is eligible at {', '.join(empty)}: look for wrong years among the last rows (gap_in_time), "
+            "choose other test_cutoffs, or a wider population in churn.toml"
+        ]
     cutoffs = purged(schedule.cutoffs, first, grace_days=target.grace_days)
     frame = rows(known, target, cutoffs, prior=prior)
     told = outcomes_of(known, target, frame, known_by=first.at, prior=prior)

@@ -167,13 +167,13 @@ def _simple_figures(known: Known, seen: Pace, cutoff: Cutoff, prior: Prior) -> d
 
 
 def _spend_since(known: Known, at: int, since: int | None) -> Float64:
-    active = known.active
-    seen = (active.time < at) & (active.known <= at)
+    bought = known.bought
+    seen = (bought.time < at) & (bought.known <= at)
     if since is not None:
-        seen &= active.time >= since
-    cents = np.asarray(active.columns["spend"][seen], np.int64)
+        seen &= bought.time >= since
+    cents = np.asarray(bought.columns["spend"][seen], np.int64)
     # Whole cents, summed exactly: floats hold them up to 2**53.
-    return np.asarray(np.bincount(active.customer[seen], cents, len(known.customers)) / 100)
+    return np.asarray(np.bincount(bought.customer[seen], cents, len(known.customers)) / 100)
 
 
 def _active_days(known: Known, opens: int, closes: int, known_by: int) -> Float64:

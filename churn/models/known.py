@@ -27,6 +27,7 @@ class Known:
         customers: sorted ids; a customer's position is her code.
         events: every event table by name.
         active: the activity that "coming" means.
+        bought: the purchases, which carry the spend; the same as `active` unless that is visits.
         voice: the customers' own voice events.
         profile: the `customers` table aligned to the codes, or None.
         standing: closing and opting out.
@@ -37,6 +38,7 @@ class Known:
     customers: pa.StringArray
     events: dict[str, Events]
     active: Events
+    bought: Events
     voice: Events
     profile: pa.Table | None
     standing: Standing
@@ -100,11 +102,16 @@ def prepare(tables: Mapping[str, pa.Table], *, config: Config, activity_kind: st
         for name, source in config.tables.items()
         if source.covers_from is not None
     }
+    bought = activity(dict(tables), kind="purchases", customers=customers, timezone=config.timezone)
+    active = bought
+    if kind != "purchases":
+        active = activity(dict(tables), kind=kind, customers=customers, timezone=config.timezone)
     return Known(
         tables=tables,
         customers=customers,
         events=all_histories.events,
-        active=activity(dict(tables), kind=kind, customers=customers, timezone=config.timezone),
+        active=active,
+        bought=bought,
         voice=events_of(voice_events(tables), customers=customers),
         profile=all_histories.profile,
         standing=standing(all_histories.profile, len(customers)),

@@ -158,7 +158,11 @@ def profile_recipes(tables: Tables, attributes: Sequence[str]) -> list[Recipe]:
             continue
         stream = f"profile_{name}" if f"{name}__valid_from" in table.column_names else "profile"
         labels = labels_of(table, name) if pa.types.is_string(table[name].type) else None
-        found.append(Recipe("profile", f"profile_{slug_of(name)}", "state", stream, name, labels=labels))
+        noun, again = f"profile_{slug_of(name)}", 1
+        while noun in {recipe.noun for recipe in found}:
+            again += 1
+            noun = f"profile_{slug_of(name)}_{again}"
+        found.append(Recipe("profile", noun, "state", stream, name, labels=labels))
     return found
 
 
@@ -173,7 +177,7 @@ def contract_recipes(tables: Tables) -> list[Recipe]:
     found = [
         contracts("contract_end", "days_until", "end"),
         contracts("contract_start", "days_since_last"),
-        contracts("first_contract", "days_since_first"),
+        contracts("contract", "days_since_first"),
         contracts("contracts", "count"),
     ]
     if has(tables, "subscriptions", "plan"):

@@ -20,6 +20,8 @@ _INFINITE = literal(r"[-+]?inf(inity)?")
 _YES = literal(r"true|t|yes|y|1|1\.0")
 _NO = literal(r"false|f|no|n|0|0\.0")
 _NUMBER = literal(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d{1,3})?")
+_POINT_GROUPED = literal(r"[-+]?\d{1,3}(,\d{3})+\.\d+")
+_COMMA_GROUPED = literal(r"[-+]?\d{1,3}(\.\d{3})+(,\d+)?")
 _LOCAL = literal(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?)?")
 _AWARE = literal(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[-+]\d{2}(:?\d{2})?)")
 _FLOATS = frozenset({"DOUBLE", "FLOAT"})
@@ -91,7 +93,14 @@ def _flag(name: str, source_type: str) -> Cast:
 
 def _written_number(name: str, decimal: str, *, is_money: bool) -> Cast:
     text = _plain(name)
-    plain = text if decimal == "." else f"replace(replace({text}, '.', '?'), ',', '.')"
+    # Thousands are set apart by the other sign. Without decimals behind it, `1,234` may be meant as 1.234: unreadable.
+    grouping, grouped = (",", _POINT_GROUPED) if decimal == "." else (".", _COMMA_GROUPED)
+    is_grouped = f"contains({text}, '{grouping}') AND regexp_full_match({text}, {grouped})"
+    bare = f"replace({text}, '{grouping}', '')"
+    if decimal == ".":
+        plain = f"CASE WHEN {is_grouped} THEN {bare} ELSE {text} END"
+    else:
+        plain = f"CASE WHEN {is_grouped} OR NOT contains({text}, '.') THEN replace({bare}, ',', '.') END"
     read = _cents(plain) if is_money else f"TRY_CAST({plain} AS DOUBLE)"
     value = f"CASE WHEN regexp_full_match({plain}, {_NUMBER}) THEN {read} END"
     is_infinite = f"regexp_full_match({text}, {_INFINITE})" + (f" OR {text} = 'nan'" if is_money else "")

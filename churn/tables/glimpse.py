@@ -12,7 +12,7 @@ import duckdb
 
 from churn.config import TableSource
 from churn.errors import TableError
-from churn.tables.files import Relation, relation
+from churn.tables.files import Relation, broken_files, relation
 from churn.tables.quoting import identifier
 
 _SAMPLE_ROWS = 5_000
@@ -24,8 +24,8 @@ _DATES = (
     "%Y/%m/%d", "%Y%m%d", "%d %b %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%d-%b-%Y", "%d-%b-%y",
 )  # fmt: skip
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", "T%H:%M:%S")
-_DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
-_DECIMAL_POINT = re.compile(r"[-+]?\d+\.\d+")
+_DECIMAL_COMMA = re.compile(r"[-+]?(\d+|\d{1,3}(\.\d{3})+),\d+")
+_DECIMAL_POINT = re.compile(r"[-+]?(\d+|\d{1,3}(,\d{3})+)\.\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +83,14 @@ def glimpse(path: Path) -> Glimpse:
         source = TableSource.model_validate({"path": path.name, "encoding": encoding})
         try:
             found = relation(path, source=source)
-            return Glimpse(path, source, found, *_sample(found))
         except TableError as error:
-            problems = problems or error.problems
+            problems = error.problems
+            continue
+        try:
+            return Glimpse(path, source, found, *_sample(found))
         except duckdb.Error:
-            problems = problems or (f"{path.name} cannot be read",)
+            with duckdb.connect() as connection:
+                problems = tuple(broken_files(connection, [found])) or (f"{path.name} cannot be read",)
     raise TableError(problems)
 
 
@@ -138,6 +141,8 @@ def _parses(value: str, pattern: str) -> bool:
 
 
 def _is_number(value: str) -> bool:
+    if _DECIMAL_COMMA.fullmatch(value) or _DECIMAL_POINT.fullmatch(value):
+        return True
     try:
         float(value.replace(",", "."))
     except ValueError:

@@ -153,7 +153,7 @@ def _remedy(column: Column, shape: str, table: str) -> str:
             return f'set {setting}.time_format = "{unit}"'
         return f'set {setting}.time_format, such as "%d/%m/%Y" (day first) or "%m/%d/%Y" (month first)'
     if column.kind in ("money", "number") and "," in shape:
-        return f'set {setting}.decimal = "," if the comma is the decimal sign; thousands take no sign'
+        return f'set {setting}.decimal = "," if the comma is the decimal sign'
     if column.kind in ("money", "number"):
         return f"write plain numbers, such as 1234.56, with the decimal sign of {setting}.decimal and no unit"
     if column.kind == "id":
@@ -234,6 +234,14 @@ def _known(sieve: _Sieve, values: dict[str, pa.ChunkedArray]) -> pa.ChunkedArray
     if "available_at" not in values:
         return time
     known = values["available_at"]
+    sieve.note(
+        "warning",
+        "missing_available_at",
+        _is_null(known) & sieve.is_kept,
+        column="available_at",
+        message="{rows} that do not say when they became known; taken as known when they happened.",
+        fix="If such rows are not loaded yet, leave them out: before they are known, they are the future.",
+    )
     is_early = _mask(pc.less(known, time))
     sieve.note(
         "warning",

@@ -27,6 +27,7 @@ _HOW_TO_READ = frozenset({"kind", "author", "score_min", "score_max", "higher_is
 _GAP_FACTOR = 8
 _LEAST_GAP_DAYS = 7
 _STALE_DAYS = 30
+_MANY_LINES = 0.1
 _DAY = np.timedelta64(1, "D")
 
 Days = npt.NDArray[np.datetime64]
@@ -229,6 +230,7 @@ def _amounts(tables: Mapping[str, pa.Table]) -> Iterator[Issue]:
 
 def _orders(transactions: pa.Table) -> Iterator[Issue]:
     if "order_id" not in transactions.column_names:
+        yield from _rows_without_order(transactions)
         return
     lines = transactions.filter(pc.is_valid(transactions["order_id"])).select(["customer_id", "order_id", "time"])
     times = lines.group_by(["customer_id", "order_id"]).aggregate([("time", "min"), ("time", "max")])
@@ -242,6 +244,23 @@ def _orders(transactions: pa.Table) -> Iterator[Issue]:
             "order_id",
             count,
             fix="If one order is meant, give all of its rows the same time.",
+        )
+
+
+def _rows_without_order(transactions: pa.Table) -> Iterator[Issue]:
+    """Lines of orders that nothing holds together: counts of orders and means per order are then those of lines."""
+    moments = transactions.group_by(["customer_id", "time"]).aggregate([([], "count_all")]).num_rows
+    more = transactions.num_rows - moments
+    if more > _MANY_LINES * transactions.num_rows:
+        yield Issue(
+            "warning",
+            "rows_without_order",
+            "transactions",
+            f"{plural(more, 'row')} at the same moment as another of the same customer; each counts as an order of its "
+            "own, because no order_id says which belong together.",
+            "order_id",
+            more,
+            fix="If rows are lines of orders, map order_id, or sum them by customer and time in a query.",
         )
 
 
