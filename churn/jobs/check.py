@@ -41,7 +41,7 @@ def check(config: Config, *, progress: Callable[[str], None] = lambda _: None) -
         return {"is_usable": False, "findings": findings, "history": history, "problems": list(error.problems),
                 "horizon": None, "population": None}  # fmt: skip
     population = _population(known, schedule)
-    problems = _problems(known, schedule)
+    problems = _problems(known, schedule, leave_out_treated=config.leave_out_treated)
     is_usable = not problems and all(finding["severity"] != "error" for finding in findings)
     return {"is_usable": is_usable, "findings": findings, "history": history, "problems": problems,
             "horizon": schedule.horizon, "population": population}  # fmt: skip
@@ -69,7 +69,7 @@ def _population(known: Known, schedule: Schedule) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _problems(known: Known, schedule: Schedule) -> list[str]:
+def _problems(known: Known, schedule: Schedule, *, leave_out_treated: bool) -> list[str]:
     """Whether there is somebody to test on and enough to learn from: what `churn train` would refuse."""
     first, target = schedule.tests[0], schedule.target
     prior = learn_prior(known, first.at)
@@ -83,6 +83,9 @@ def _problems(known: Known, schedule: Schedule) -> list[str]:
     cutoffs = purged(schedule.cutoffs, first, grace_days=target.grace_days)
     frame = rows(known, target, cutoffs, prior=prior)
     told = outcomes_of(known, target, frame, known_by=first.at, prior=prior)
+    if leave_out_treated:
+        is_taught = ~(frame["is_treated"] | told["is_treated_since"])
+        frame, told = frame[is_taught], told[is_taught]
     try:
         check_enough(frame["customer"], has_left=told["has_left"].to_numpy())
     except NotEnoughDataError as error:

@@ -70,7 +70,8 @@ class Scored:
     """A scored list.
 
     Attributes:
-        scores: one row per customer of the list, the columns of `COLUMNS`; `warning` too where inputs are missing.
+        scores: one row per customer of the list, the columns of `COLUMNS`; `warning` too where inputs are missing,
+            and `is_treated` where there is a table of treatments.
         model_id: of the bundle.
         bundle: its folder.
         cutoff: the moment of prediction.
@@ -114,8 +115,10 @@ def score(
     cutoff, doubts = cutoff_at(at, known=known, target=model.target)
     warnings += [*without, *doubts, *unseen_labels(model, tables)]
     progress(f"scoring at {cutoff.label}")
-    scores = score_known(known, model, cutoff, customers=customers, config=config)
-    scores = scores.assign(model_id=opened.model_id)[list(COLUMNS)]
+    told = score_known(known, model, cutoff, customers=customers, config=config)
+    scores = told.assign(model_id=opened.model_id)[list(COLUMNS)]
+    if "treatments" in tables:
+        scores["is_treated"] = told["is_treated"].astype("boolean")
     if without:
         scores["warning"] = "; ".join(without)
     warnings += _list_warnings(scores, customers, known)
@@ -226,6 +229,6 @@ def _scored_rows(known: Known, bundle: Bundle, cutoff: Cutoff, codes: np.ndarray
         "p_leave": predicted["p_leave"], "p_silent": predicted["p_silent"], "p_vocal": predicted["p_vocal"],
         "voice_status": frame["voice_status"], "percentile": percentile, "band": bands,
         "p_no_visit_by_rhythm": frame["p_no_visit_by_rhythm"], "expected_spend": frame["expected_spend"],
-        "value_at_risk": predicted["p_leave"] * frame["expected_spend"],
+        "value_at_risk": predicted["p_leave"] * frame["expected_spend"], "is_treated": frame["is_treated"],
     })  # fmt: skip
     return pd.concat([figures, told.set_index(figures.index)], axis=1)

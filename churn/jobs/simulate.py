@@ -64,6 +64,8 @@ def _toml(names: list[str], regime: str, seed: int) -> str:
         'currency = "EUR"', "", "[contact]", "budget = 200        # customers we can call per list",
         "cost = 5.0          # of one call", "success_rate = 0.2  # of the leavers we call, so many stay", "",
     ]  # fmt: skip
+    if "subscriptions" in names:
+        lines[1:1] = ['population = "contract"  # who will not renew', "horizon_days = 30"]
     for name in names:
         lines += [f"[tables.{name}]", f'path = "{name}.parquet"']
         if name == "customers":

@@ -143,9 +143,20 @@ def _verdict(metrics: Mapping[str, Any], differences: Mapping[str, Any]) -> dict
         return {"is_promoted": False, "best_baseline": best, "sentence": sentence}
     told = (
         f"AUROC {ours:.3f} against {theirs:.3f} of the best simple rule ({best}), "
-        f"difference {against['mean']:+.3f} [{against['low']:+.3f}, {against['high']:+.3f}]"
+        f"difference {against['mean']:+.3f} [{against['low']:+.3f}, {against['high']:+.3f}]{_worse_brier(metrics)}"
     )
     if against["low"] > 0:
         return {"is_promoted": True, "best_baseline": best, "sentence": f"Better than every simple rule: {told}."}
     kind = "Worse than the baseline" if against["high"] < 0 else "No better than the baseline"
     return {"is_promoted": False, "best_baseline": best, "sentence": f"{kind}: {told}. Not promoted."}
+
+
+def _worse_brier(metrics: Mapping[str, Any]) -> str:
+    """What must be said beside a better ranking: that a simple rule's probabilities are closer to the truth."""
+    best = min(BASELINES, key=lambda name: metrics[name]["brier"]["mean"])
+    ours, theirs = metrics["model"]["brier"]["mean"], metrics[best]["brier"]["mean"]
+    return (
+        f"; but Brier {ours:.3f} against {theirs:.3f} of {best}: trust its order, not its level"
+        if ours > theirs
+        else ""
+    )
