@@ -37,9 +37,10 @@ def full_tables() -> dict[str, pa.Table]:
         "since": pa.array([None] * 5, pa.timestamp("us", tz="UTC")),
     }
     subscriptions = tables["subscriptions"]
-    contracts = {
-        column: pa.nulls(5, subscriptions[column].type) for column in subscriptions.column_names
-    } | {"customer_id": many, "plan": ["basic"] * 5}
+    contracts = {column: pa.nulls(5, subscriptions[column].type) for column in subscriptions.column_names} | {
+        "customer_id": many,
+        "plan": ["basic"] * 5,
+    }
     return tables | {
         "feedback": pa.table(said),
         "incidents": pa.table(gone_wrong),

@@ -189,9 +189,9 @@ def season_factor(prior: Prior, opens: int, closes: int) -> float:
 def season_index(active: Events, *, starts: int, at: int) -> tuple[float, ...]:
     """Returns twelve monthly factors of the base's liveliness learnt from what is visible at `at`, mean 1.
 
-    Liveliness of a month is active days per customer among those active in the three months before it: neither growth of
-    the base nor those long gone look like a season. Where the full months so measured don't show every month of a year
-    there is no season (all ones). One year is one draw: a month seen n times is shrunk to 1 by n / (n + 1).
+    Liveliness of a month is active days per customer among those active in the three months before it: neither growth
+    of the base nor those long gone look like a season. Where the full months so measured don't show every month of a
+    year there is no season (all ones). One year is one draw: a month seen n times is shrunk to 1 by n / (n + 1).
     """
     first, last = np.datetime64(starts, "us"), np.datetime64(at, "us").astype("datetime64[M]")
     whole = first.astype("datetime64[M]") + (first - first.astype("datetime64[M]") >= WHOLE_MONTH)
