@@ -204,3 +204,15 @@ def test_no_figure_at_the_cutoff_changes_with_what_comes_after_it(table_name: st
     }
     longer = tables | {table_name: pa.concat_tables([tables[table_name], future[table_name]])}
     pd.testing.assert_frame_equal(frame_of(known_of(tables), "ana", "bea"), frame_of(known_of(longer), "ana", "bea"))
+
+
+def test_expected_spend_is_net_of_what_was_returned() -> None:
+    bought = table(
+        "transactions", "customer_id time amount",
+        "ana 2024-01-01 100.00", "ana 2024-02-01 100.00", "ana 2024-02-10 -80.00", "ana 2024-06-01 -90.00",
+    )  # fmt: skip
+    known = known_of({"transactions": bought})
+    at = cutoff("2024-03-01", horizon=30)
+    told = rows_at(known, at, codes=np.array([0]), prior=PRIOR).iloc[0]
+    assert told["expected_spend"] == pytest.approx(told["expected_days"] * (200 - 80) / 2)
+    assert told["spend_mean"] == pytest.approx(100)

@@ -162,7 +162,7 @@ def _simple_figures(known: Known, seen: Pace, cutoff: Cutoff, prior: Prior) -> d
         "spend_sum_180": _spend_since(known, cutoff.at, cutoff.at - 180 * DAY),
         "days_recent": recent,
         "days_before": before,
-        "expected_spend": expected * spend_per_day,
+        "expected_spend": expected * np.maximum(spend - _refunded(known, cutoff.at), 0) / np.maximum(days, 1),
     }
 
 
@@ -174,6 +174,13 @@ def _spend_since(known: Known, at: int, since: int | None) -> Float64:
     cents = np.asarray(bought.columns["spend"][seen], np.int64)
     # Whole cents, summed exactly: floats hold them up to 2**53.
     return np.asarray(np.bincount(bought.customer[seen], cents, len(known.customers)) / 100)
+
+
+def _refunded(known: Known, at: int) -> Float64:
+    returned = known.returned
+    seen = (returned.time < at) & (returned.known <= at)
+    cents = np.asarray(returned.columns["refund"][seen], np.int64)
+    return np.asarray(np.bincount(returned.customer[seen], cents, len(known.customers)) / 100)
 
 
 def _active_days(known: Known, opens: int, closes: int, known_by: int) -> Float64:

@@ -14,7 +14,7 @@ from churn.errors import TableError
 from churn.tables.history import DAY, Events, Int64, events_of, histories
 from churn.timeline.cutoffs import microseconds
 from churn.timeline.population import Standing, standing
-from churn.timeline.rhythm import activity
+from churn.timeline.rhythm import activity, refunds
 from churn.timeline.voice import has_voice, voice_events
 
 
@@ -28,6 +28,7 @@ class Known:
         events: every event table by name.
         active: the activity that "coming" means.
         bought: the purchases, which carry the spend; the same as `active` unless that is visits.
+        returned: the returns, which carry the refunds.
         voice: the customers' own voice events.
         profile: the `customers` table aligned to the codes, or None.
         standing: closing and opting out.
@@ -39,6 +40,7 @@ class Known:
     events: dict[str, Events]
     active: Events
     bought: Events
+    returned: Events
     voice: Events
     profile: pa.Table | None
     standing: Standing
@@ -112,6 +114,7 @@ def prepare(tables: Mapping[str, pa.Table], *, config: Config, activity_kind: st
         events=all_histories.events,
         active=active,
         bought=bought,
+        returned=refunds(dict(tables), customers=customers),
         voice=events_of(voice_events(tables), customers=customers),
         profile=all_histories.profile,
         standing=standing(all_histories.profile, len(customers)),

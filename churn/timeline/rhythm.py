@@ -83,6 +83,14 @@ def activity(tables: dict[str, pa.Table], *, kind: str, customers: pa.StringArra
     return events_of(source.append_column("day", local_days(source["time"], timezone)), customers=customers)
 
 
+def refunds(tables: dict[str, pa.Table], *, customers: pa.StringArray) -> Events:
+    """Returns the returns as events with a column `refund` (cents, positive)."""
+    given_back = orders(tables["transactions"])
+    given_back = given_back.filter(given_back["is_return"])
+    named = given_back.select(["customer_id", "time", "available_at"])
+    return events_of(named.append_column("refund", pc.abs(given_back["amount"])), customers=customers)
+
+
 def local_days(time: pa.ChunkedArray, timezone: str) -> pa.ChunkedArray:
     """Returns the day of each moment in the project's time zone, as days since 1970."""
     local = pc.local_timestamp(time.cast(pa.timestamp("us", tz=timezone)))
