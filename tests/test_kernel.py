@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from churn.signals.kernel import MISSING, WHOLE, Op, first_known, walk_back
+from churn.signals.kernel import MISSING, NOTHING, WHOLE, Op, edges_of, first_known, walk_back
 from churn.tables.history import NEVER, Int64
 
 STARTS = np.array([0, 5, 5, 7], np.int64)
@@ -15,16 +15,21 @@ VALUES = np.array([[4, 0], [MISSING, 1], [7, 0], [-2, 0], [5, 2], [9, 0], [1, 0]
 CLOCKS = np.array([[11, NEVER], [25, 45], [NEVER, 50], [30, 35], [NEVER, NEVER], [0, 0], [0, 0]], np.int64)
 
 
+def walk(op: Op, *, customer: Int64, at: Int64, windows: Int64, value: int = -1, begins: int = -1, ends: int = -1,
+         known: Int64 = KNOWN) -> Int64:  # fmt: skip
+    """What one accumulator holds at the edges of windows, shape (windows, rows)."""
+    numbers = VALUES[:, value].copy() if value >= 0 else NOTHING
+    opens, closes = (CLOCKS[:, clock].copy() if clock >= 0 else NOTHING for clock in (begins, ends))
+    edges = edges_of(STARTS, TIME, customer, at, windows)
+    return walk_back(op, edges, at, TIME, known, numbers, opens, closes, 3)
+
+
 def read(
     op: Op, *, value: int = -1, begins: int = -1, ends: int = -1, customer: int = 0, at: int = 45, window: int = WHOLE
 ) -> int:
     """What one accumulator holds at the edge of one window."""
-    ops = np.array([[op, value, begins, ends, 0 if op >= Op.DISTINCT else -1]], np.int64)
-    found = walk_back(
-        STARTS, TIME, KNOWN, VALUES, CLOCKS, ops, np.array([window]), np.array([0]), np.array([0, 1]), 3,
-        np.array([customer]), np.array([at]),
-    )  # fmt: skip
-    return int(found[0, 0])
+    who, when, windows = (np.array([number]) for number in (customer, at, window))
+    return int(walk(op, customer=who, at=when, windows=windows, value=value, begins=begins, ends=ends)[0, 0])
 
 
 @pytest.mark.parametrize(
@@ -69,13 +74,10 @@ def test_nothing_is_missing_or_zero() -> None:
 )
 def test_gaps_lie_between_visible_days_only(op: Op, expected: int) -> None:
     """Seen at 45 from days 1, 1, 11, 31: a row of day 21 that is known at 50 takes no part."""
-    ops = np.array([[op, 0, -1, -1, -1]], np.int64)
-    time, known = np.array([1, 2, 11, 21, 31]), np.array([1, 2, 11, 50, 31])
-    days, none = np.array([[1], [1], [11], [21], [31]]), np.empty((5, 0), np.int64)
-    whole, first, ends = np.array([WHOLE]), np.array([0]), np.array([0, 1])
-    found = walk_back(
-        np.array([0, 5]), time, known, days, none, ops, whole, first, ends, 1, np.array([0]), np.array([45])
-    )
+    time, known, days = np.array([1, 2, 11, 21, 31]), np.array([1, 2, 11, 50, 31]), np.array([1, 1, 11, 21, 31])
+    at = np.array([45])
+    edges = edges_of(np.array([0, 5]), time, np.array([0]), at, np.array([WHOLE]))
+    found = walk_back(op, edges, at, time, known, days, NOTHING, NOTHING, 0)
     assert found[0, 0] == expected
 
 
@@ -96,15 +98,21 @@ def test_a_streak_ends_with_the_first_row_that_does_not_count() -> None:
 
 
 def test_scratch_pads_do_not_mix_rows_or_customers() -> None:
-    rows = 1_500  # more than one block
-    ops = np.array([[Op.DISTINCT, 1, -1, -1, 0], [Op.MOST, 1, -1, -1, 1]], np.int64)
-    customer = np.resize(np.array([0, 2, 1, -1]), rows)
-    found = walk_back(
-        STARTS, TIME, KNOWN, VALUES, CLOCKS, ops, np.array([5, WHOLE]), np.array([0, 0, 1]), np.array([0, 1, 3]), 3,
-        customer, np.full(rows, 45),
-    )  # fmt: skip
-    expected = np.resize(np.array([[1, 3, 3], [0, 1, 1], [0, 0, 0], [0, 0, 0]]), (rows, 3))
-    np.testing.assert_array_equal(found, expected)
+    rows = 1_500
+    customer, at, windows = np.resize(np.array([0, 2, 1, -1]), rows), np.full(rows, 45), np.array([5, WHOLE])
+    distinct = walk(Op.DISTINCT, customer=customer, at=at, windows=windows, value=1)
+    np.testing.assert_array_equal(distinct, np.array([[1, 0, 0, 0], [3, 1, 0, 0]])[:, np.arange(rows) % 4])
+    most = walk(Op.MOST, customer=customer, at=at, windows=windows, value=1)
+    np.testing.assert_array_equal(most[1], np.resize(np.array([3, 1, 0, 0]), rows))
+
+
+@pytest.mark.parametrize("op", list(Op))
+def test_rows_that_are_known_at_once_are_counted_as_if_it_were_told(op: Op) -> None:
+    """The loops that ask for no clock give what those that ask give."""
+    value = -1 if op in (Op.COUNT, Op.STREAK, Op.LAST_TIME, Op.FIRST_TIME) else 1
+    asked = {"customer": np.array([0, 1, 2]), "at": np.array([45, 45, 45]), "windows": np.array([5, 15, WHOLE])}
+    plain = walk(op, value=value, known=NOTHING, **asked)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(plain, walk(op, value=value, known=TIME, **asked))  # type: ignore[arg-type]
 
 
 def test_first_known_is_the_earliest_report_inside_the_half_open_window() -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import pyarrow as pa
 
 from churn.tables.contract import CONTRACT
-from churn.tables.orders import orders
+from churn.tables.history import Events
+from churn.tables.orders import MICRO, MISSING, orders_of
 
 START = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
 
@@ -28,9 +29,26 @@ def transactions(*rows: dict[str, Any]) -> pa.Table:
 
 
 def gathered(table: pa.Table) -> list[dict[str, Any]]:
-    return sorted(
-        orders(table).to_pylist(), key=lambda row: (row["customer_id"], row["time"], row["available_at"], row["amount"])
-    )
+    """Purchases and returns one below the other, in the order of customer, time and clock."""
+    customers = pa.array(sorted(set(table["customer_id"].to_pylist())))
+    found = orders_of(table, customers=customers)
+    rows = [*told(found.purchases, customers, False), *told(found.returns, customers, True)]
+    return sorted(rows, key=lambda row: (row["customer_id"], row["time"], row["available_at"], row["amount"]))
+
+
+def told(events: Events, customers: pa.StringArray, is_return: bool) -> list[dict[str, Any]]:
+    moment = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+    quantity = [None if value == MISSING else value / MICRO for value in events.columns["quantity"].tolist()]
+    return [
+        {
+            "customer_id": customers[int(events.customer[row])].as_py(), "amount": int(events.columns["amount"][row]),
+            "time": moment + dt.timedelta(microseconds=int(events.time[row])),
+            "available_at": moment + dt.timedelta(microseconds=int(events.known[row])), "quantity": quantity[row],
+            "discount": int(events.columns["discount"][row]), "categories": int(events.columns["categories"][row]),
+            "is_return": is_return,
+        }
+        for row in range(len(events.time))
+    ]  # fmt: skip
 
 
 def test_rows_of_one_order_are_summed() -> None:
@@ -48,8 +66,8 @@ def test_rows_of_one_order_are_summed() -> None:
 
 def test_rows_without_an_order_are_orders_of_their_own() -> None:
     table = transactions({"amount": 1}, {"amount": 1}, {"amount": 1, "order_id": None})
-    assert orders(table).num_rows == 3
-    assert orders(table.drop_columns(["order_id"])).num_rows == 3
+    assert len(gathered(table)) == 3
+    assert len(gathered(table.drop_columns(["order_id"]))) == 3
 
 
 def test_what_becomes_known_later_is_not_added_to_what_was_known() -> None:
@@ -79,7 +97,7 @@ def test_returns_are_marked_or_negative() -> None:
 
 def test_absent_columns_are_missing_not_zero() -> None:
     (row,) = gathered(transactions({"order_id": "1"}))
-    assert (row["quantity"], row["discount"], row["categories"]) == (None, None, 0)
+    assert (row["quantity"], row["discount"], row["categories"]) == (None, 0, 0)
 
 
 def test_the_order_of_the_rows_does_not_matter() -> None:

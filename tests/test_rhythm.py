@@ -9,10 +9,11 @@ from made_histories import events, every, known_of, moment, purchases, table
 from scipy import integrate, stats
 
 from churn.tables.history import DAY
+from churn.tables.orders import orders_of
+from churn.timeline import rhythm
 from churn.timeline.rhythm import (
     Pace,
     Prior,
-    activity,
     expected_days,
     fit_prior,
     own_gap,
@@ -24,7 +25,7 @@ from churn.timeline.rhythm import (
 
 
 def active(transactions: pa.Table, *, timezone: str = "UTC") -> pa.Table:
-    return activity({"transactions": transactions}, kind="purchases", customers=pa.array(["ana"]), timezone=timezone)
+    return rhythm.purchases(orders_of(transactions, customers=pa.array(["ana"])), timezone=timezone)
 
 
 def test_only_purchases_are_activity_neither_returns_nor_free_orders() -> None:
@@ -38,8 +39,8 @@ def test_only_purchases_are_activity_neither_returns_nor_free_orders() -> None:
 
 
 def test_visits_can_be_the_activity() -> None:
-    visits = table("visits", "customer_id time", "ana 2024-01-01", "ana 2024-01-01T09:00", "ana 2024-01-05")
-    coming = activity({"visits": visits}, kind="visits", customers=pa.array(["ana"]), timezone="UTC")
+    came = table("visits", "customer_id time", "ana 2024-01-01", "ana 2024-01-01T09:00", "ana 2024-01-05")
+    coming = rhythm.visits(came, customers=pa.array(["ana"]), timezone="UTC")
     assert pace(coming, moment("2024-02-01")).days.tolist() == [2]
 
 

@@ -76,10 +76,10 @@ def test_a_contact_without_a_case_is_a_case_of_its_own() -> None:
     assert numbers(found, "case_agent")[4] == MISSING
 
 
-def test_codes_start_at_zero_for_each_customer() -> None:
-    channels = [("a", "web"), ("a", "app"), ("a", "web"), ("b", "shop"), ("b", "web")]
+def test_many_codes_are_numbered_anew_for_each_customer() -> None:
+    channels = [("a", "z"), ("a", "y"), ("a", "z"), ("b", "x"), ("b", "z"), *(("c", f"c{n:04d}") for n in range(1_100))]
     rows = [row("visits", who, time, channel=channel) for time, (who, channel) in enumerate(channels)]
-    assert numbers(made({"visits": rows})["visits"], "channel") == [1, 0, 1, 0, 1]
+    assert numbers(made({"visits": rows}, "a", "b", "c")["visits"], "channel") == [1, 0, 1, 0, 1, *range(1_100)]
 
 
 def test_an_incident_is_followed_from_when_the_word_is_known() -> None:

@@ -12,9 +12,10 @@ import pyarrow.compute as pc
 from churn.config import Config
 from churn.errors import TableError
 from churn.tables.history import DAY, Events, Int64, events_of, histories
+from churn.tables.orders import orders_of
 from churn.timeline.cutoffs import microseconds
 from churn.timeline.population import Standing, standing
-from churn.timeline.rhythm import activity, refunds
+from churn.timeline.rhythm import purchases, refunds, visits
 from churn.timeline.voice import has_voice, voice_events
 
 
@@ -104,17 +105,17 @@ def prepare(tables: Mapping[str, pa.Table], *, config: Config, activity_kind: st
         for name, source in config.tables.items()
         if source.covers_from is not None
     }
-    bought = activity(dict(tables), kind="purchases", customers=customers, timezone=config.timezone)
-    active = bought
-    if kind != "purchases":
-        active = activity(dict(tables), kind=kind, customers=customers, timezone=config.timezone)
+    orders = orders_of(tables["transactions"], customers=customers)
+    active = bought = purchases(orders, timezone=config.timezone)
+    if kind == "visits":
+        active = visits(tables["visits"], customers=customers, timezone=config.timezone)
     return Known(
         tables=tables,
         customers=customers,
         events=all_histories.events,
         active=active,
         bought=bought,
-        returned=refunds(dict(tables), customers=customers),
+        returned=refunds(orders),
         voice=events_of(voice_events(tables), customers=customers),
         profile=all_histories.profile,
         standing=standing(all_histories.profile, len(customers)),

@@ -1,7 +1,8 @@
 """The kernel: one walk back from each cutoff through one customer's events, accumulating as it goes.
 
 Windows `[t - w, t)` nest, so what has been accumulated when the walk crosses the edge of a window is that window's
-value. Everything is an int64: sums are exact whatever their order, and so are the bytes whatever the threads.
+value: each accumulator is one loop over the stretch of events between two edges. Everything is an int64: sums are exact
+whatever their order, and so are the bytes whatever the threads.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, prange
+from numba import njit
 
 from churn.tables.history import NEVER, Int64
 
@@ -22,8 +23,8 @@ MISSING = int(np.iinfo(np.int64).min)
 WHOLE = 2**62
 """The length of a window that holds the whole history."""
 
-_BLOCK = 512
-"""Rows that share one scratch pad: enough to make its allocation cheap, few enough to keep all threads busy."""
+NOTHING = np.empty(0, np.int64)
+"""Stands for numbers or clocks that an accumulator doesn't need."""
 
 
 class Op(IntEnum):
@@ -47,45 +48,45 @@ class Op(IntEnum):
     ONCE = 15
 
 
-@njit(parallel=True, cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def walk_back(
-    starts: Int64, time: Int64, known: Int64, values: Matrix, clocks: Matrix,
-    ops: Matrix, windows: Int64, reads: Int64, read_ends: Int64, width: int, customer: Int64, at: Int64,
-) -> Matrix:  # fmt: skip
-    """Returns what each accumulator holds at the edge of each window asked for, shape (len(at), len(reads)).
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def edges_of(starts: Int64, time: Int64, customer: Int64, at: Int64, windows: Int64) -> Matrix:
+    """Returns, for each (customer, cutoff), the rows between which its windows lie, shape (len(windows) + 1, len(at)).
 
-    A row counts for the cutoff t if `time < t`, `known <= t`, its value isn't `MISSING`, and t lies between the value's
-    own clocks. Customer -1 has no rows.
-
-    `starts`, `time` and `known` are those of a stream. `values` (events, values) and `clocks` (events, clocks) stand
-    beside them; codes run from 0 to `width - 1`. Each row of `ops` is an accumulator: its `Op`, column of `values`
-    (-1: the row itself), columns of `clocks` from which it counts (-1: always) and at which it ceases to (-1: never),
-    scratch slot for codes (-1: none). `windows` rise, in microseconds; window w reads
-    `reads[read_ends[w]:read_ends[w + 1]]`.
+    Row `edges[0, i]` is the first that is not before the cutoff, an event exactly at t being future; `edges[w + 1, i]`
+    the first inside window w. `windows` rise, in microseconds. Customer -1 has no rows.
     """
-    rows = len(at)
-    out = np.empty((rows, len(reads)), np.int64)
-    slots = max(1, ops[:, 4].max() + 1)
-    for block in prange((rows + _BLOCK - 1) // _BLOCK):
-        held = np.empty(len(ops), np.int64)
-        last_day = np.empty(len(ops), np.int64)
-        # A code's tally belongs to the walk whose number is stamped on it, so nothing has to be cleared between walks.
-        stamp = np.zeros((slots, width), np.int64)
-        tally = np.zeros((slots, width), np.int64)
-        for i in range(block * _BLOCK, min(rows, (block + 1) * _BLOCK)):
-            _reset(ops, held, last_day)
-            first, row, t = 0, 0, at[i]
-            if customer[i] >= 0:
-                first = starts[customer[i]]
-                row = _end(time, first, starts[customer[i] + 1], t)
+    edges = np.zeros((len(windows) + 1, len(at)), np.int64)
+    for i in range(len(at)):
+        if customer[i] >= 0:
+            first = starts[customer[i]]
+            edge = _end(time, first, starts[customer[i] + 1], at[i])
+            edges[0, i] = edge
             for window in range(len(windows)):
-                edge = t - windows[window]
-                while row > first and time[row - 1] >= edge:
-                    row -= 1
-                    if known[row] <= t:
-                        _add(row, t, i + 1, time, values, clocks, ops, held, last_day, stamp, tally)
-                for read in range(read_ends[window], read_ends[window + 1]):
-                    out[i, read] = held[reads[read]]
+                edge = _end(time, first, edge, at[i] - windows[window])
+                edges[window + 1, i] = edge
+    return edges
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def walk_back(
+    op: int, edges: Matrix, at: Int64, time: Int64, known: Int64, numbers: Int64, begins: Int64, ends: Int64, width: int
+) -> Matrix:
+    """Returns what the accumulator holds at the edge of each window, shape (len(edges) - 1, len(at)).
+
+    A row counts for the cutoff t if `time < t`, `known <= t`, its number isn't `MISSING`, and `begins <= t < ends`;
+    what is `NOTHING` asks for nothing. Codes run from 0 to `width - 1`.
+    """
+    out = np.empty((len(edges) - 1, len(at)), np.int64)
+    if op <= Op.SUM:
+        _add(op, edges, at, known, numbers, begins, ends, out)
+    elif op <= Op.FIRST_TIME:
+        _choose(op, edges, at, time, known, numbers, begins, ends, out)
+    elif op == Op.STREAK:
+        _streak(edges, at, known, numbers, begins, ends, out)
+    elif op <= Op.GAP_MAX:
+        _days(op, edges, at, known, numbers, begins, ends, out)
+    else:
+        _codes(op, edges, at, known, numbers, begins, ends, width, out)
     return out
 
 
@@ -107,7 +108,7 @@ def first_known(
 
 @njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
 def _end(time: Int64, low: int, high: int, t: int) -> int:
-    """The first row in `low:high` whose time is not before t: an event exactly at t is future."""
+    """The first row in `low:high` whose time is not before t."""
     while low < high:
         middle = (low + high) // 2
         if time[middle] < t:
@@ -118,94 +119,138 @@ def _end(time: Int64, low: int, high: int, t: int) -> int:
 
 
 @njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _reset(ops: Matrix, held: Int64, last_day: Int64) -> None:
-    for a in range(len(ops)):
-        op = ops[a, 0]
-        starts_empty = Op.MAX <= op <= Op.FIRST_TIME or op == Op.GAP_LAST or op == Op.GAP_MAX
-        held[a] = MISSING if starts_empty else 0
-        last_day[a] = MISSING
+def _counts(row: int, t: int, known: Int64, numbers: Int64, begins: Int64, ends: Int64) -> bool:
+    is_told = len(numbers) == 0 or numbers[row] != MISSING
+    is_known = len(known) == 0 or known[row] <= t
+    has_begun = len(begins) == 0 or begins[row] <= t
+    return is_told and is_known and has_begun and (len(ends) == 0 or ends[row] > t)
 
 
-@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _add(
-    row: int, t: int, walk: int, time: Int64, values: Matrix, clocks: Matrix, ops: Matrix, held: Int64, last_day: Int64,
-    stamp: Matrix, tally: Matrix,
-) -> None:  # fmt: skip
-    """Adds one visible row to every accumulator."""
-    for a in range(len(ops)):
-        op, value, begins, ends = ops[a, 0], ops[a, 1], ops[a, 2], ops[a, 3]
-        x = values[row, value] if value >= 0 else 0
-        counts = x != MISSING and (begins < 0 or clocks[row, begins] <= t) and (ends < 0 or clocks[row, ends] > t)
-        if op == Op.STREAK:
-            # `last_day` only marks here that the streak has come to an end.
-            if not counts:
-                last_day[a] = 0
-            elif last_day[a] == MISSING:
-                held[a] += 1
-        elif op == Op.ONCE:
-            if x != MISSING:
-                _add_once(a, x, counts, walk, held, ops[a, 4], stamp, tally)
-        elif counts:
-            if op == Op.COUNT:
-                held[a] += 1
-            elif op == Op.SUM:
-                held[a] += x
-            elif op <= Op.FIRST_TIME:
-                _add_number(op, a, x, time[row], held)
-            elif op <= Op.GAP_MAX:
-                _add_day(op, a, x, held, last_day)
+    op: int, edges: Matrix, at: Int64, known: Int64, numbers: Int64, begins: Int64, ends: Int64, out: Matrix
+) -> None:
+    is_plain = len(known) + len(begins) + len(ends) == 0
+    for i in range(len(at)):
+        held, high = 0, edges[0, i]
+        for window in range(len(out)):
+            low = edges[window + 1, i]
+            if op == Op.COUNT and is_plain and len(numbers) == 0:
+                held += high - low
+            elif op == Op.SUM and is_plain:
+                for row in range(low, high):
+                    held += numbers[row] if numbers[row] != MISSING else 0
             else:
-                _add_code(op, a, x, walk, held, ops[a, 4], stamp, tally)
+                for row in range(low, high):
+                    if _counts(row, at[i], known, numbers, begins, ends):
+                        held += numbers[row] if op == Op.SUM else 1
+            out[window, i] = held
+            high = low
 
 
-@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _add_number(op: int, a: int, x: int, time: int, held: Int64) -> None:
-    if op == Op.FIRST_TIME:
-        held[a] = time
-    elif held[a] == MISSING:
-        held[a] = time if op == Op.LAST_TIME else x
-    elif (op == Op.MAX and x > held[a]) or (op == Op.MIN and x < held[a]):
-        held[a] = x
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _choose(
+    op: int, edges: Matrix, at: Int64, time: Int64, known: Int64, numbers: Int64, begins: Int64, ends: Int64,
+    out: Matrix,
+) -> None:  # fmt: skip
+    for i in range(len(at)):
+        held, row = MISSING, edges[0, i]
+        for window in range(len(out)):
+            low = edges[window + 1, i]
+            while row > low:
+                row -= 1
+                if not _counts(row, at[i], known, numbers, begins, ends):
+                    continue
+                if op == Op.FIRST_TIME:
+                    held = time[row]
+                elif held == MISSING:
+                    held = time[row] if op == Op.LAST_TIME else numbers[row]
+                elif op == Op.MAX:
+                    held = max(held, numbers[row])
+                elif op == Op.MIN:
+                    held = min(held, numbers[row])
+                else:
+                    row = low  # the latest is found
+            out[window, i] = held
 
 
-@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _add_day(op: int, a: int, day: int, held: Int64, last_day: Int64) -> None:
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _streak(edges: Matrix, at: Int64, known: Int64, numbers: Int64, begins: Int64, ends: Int64, out: Matrix) -> None:
+    """The rows that count, from the latest visible one back to the first that doesn't."""
+    for i in range(len(at)):
+        held, row, is_over = 0, edges[0, i], False
+        for window in range(len(out)):
+            while row > edges[window + 1, i]:
+                row -= 1
+                if len(known) and known[row] > at[i]:
+                    continue
+                is_over |= not _counts(row, at[i], known, numbers, begins, ends)
+                held += not is_over
+            out[window, i] = held
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _days(
+    op: int, edges: Matrix, at: Int64, known: Int64, days: Int64, begins: Int64, ends: Int64, out: Matrix
+) -> None:
     """Gaps lie between distinct days of *visible* rows: taken beforehand, they would know of late rows."""
-    later = last_day[a]
-    if later != MISSING and day >= later:
-        return
-    last_day[a] = day
-    if op == Op.DAYS:
-        held[a] += 1
-    elif later != MISSING:
-        gap = later - day
-        if op == Op.GAP_SUM:
-            held[a] += gap
-        elif op == Op.GAP_SQUARES:
-            held[a] += gap * gap
-        elif held[a] == MISSING or (op == Op.GAP_MAX and gap > held[a]):
-            held[a] = gap
+    is_plain = len(known) + len(begins) + len(ends) == 0
+    for i in range(len(at)):
+        held = MISSING if op >= Op.GAP_LAST else 0
+        later, row = NEVER, edges[0, i]
+        for window in range(len(out)):
+            low = edges[window + 1, i]
+            while row > low:
+                row -= 1
+                day = days[row]
+                if day >= later or day == MISSING:
+                    continue
+                if not (is_plain or _counts(row, at[i], known, days, begins, ends)):
+                    continue
+                if op == Op.DAYS:
+                    held += 1
+                elif later != NEVER:
+                    gap = later - day
+                    if op == Op.GAP_SUM:
+                        held += gap
+                    elif op == Op.GAP_SQUARES:
+                        held += gap * gap
+                    elif held == MISSING or op == Op.GAP_MAX:
+                        held = max(held, gap)
+                later = day
+            out[window, i] = held
 
 
-@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _add_code(op: int, a: int, code: int, walk: int, held: Int64, slot: int, stamp: Matrix, tally: Matrix) -> None:
-    if stamp[slot, code] != walk:
-        stamp[slot, code] = walk
-        tally[slot, code] = 0
-        if op == Op.DISTINCT:
-            held[a] += 1
-    tally[slot, code] += 1
-    if op == Op.MOST and tally[slot, code] > held[a]:
-        held[a] = tally[slot, code]
-
-
-@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _add_once(a: int, code: int, counts: bool, walk: int, held: Int64, slot: int, stamp: Matrix, tally: Matrix) -> None:
-    """Codes with exactly one row, if that row counts: a second row takes back what the first gave."""
-    if stamp[slot, code] != walk:
-        stamp[slot, code] = walk
-        tally[slot, code] = 1 if counts else 0
-        held[a] += tally[slot, code]
-    else:
-        held[a] -= tally[slot, code]
-        tally[slot, code] = 0
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _codes(
+    op: int, edges: Matrix, at: Int64, known: Int64, codes: Int64, begins: Int64, ends: Int64, width: int, out: Matrix
+) -> None:
+    """Tallies per code; ONCE counts the codes with exactly one row, if that row counts: a second takes it back."""
+    # A tally belongs to the walk whose number is stamped on it, so nothing has to be cleared between walks.
+    stamp, tally = np.zeros(width, np.int64), np.zeros(width, np.int64)
+    for i in range(len(at)):
+        held, row = 0, edges[0, i]
+        for window in range(len(out)):
+            while row > edges[window + 1, i]:
+                row -= 1
+                code = codes[row]
+                if code == MISSING or (len(known) and known[row] > at[i]):
+                    continue
+                counts = _counts(row, at[i], known, codes, begins, ends)
+                if op != Op.ONCE and not counts:
+                    continue
+                is_new = stamp[code] != i + 1
+                if is_new:
+                    stamp[code], tally[code] = i + 1, 0
+                if op == Op.ONCE:
+                    # What the code has given so far is taken back, and a first row gives one if it counts.
+                    gives = 1 if is_new and counts else 0
+                    held += gives - tally[code]
+                    tally[code] = gives
+                else:
+                    tally[code] += 1
+                    if op == Op.MOST:
+                        held = max(held, tally[code])
+                    else:
+                        held += is_new
+            out[window, i] = held

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,39 +11,42 @@ import numpy.typing as npt
 import pandas as pd
 
 from churn.signals.derived import Float64, Moment, derive, season_of
-from churn.signals.kernel import MISSING, WHOLE, Op, walk_back
+from churn.signals.kernel import MISSING, NOTHING, WHOLE, Op, edges_of, walk_back
 from churn.signals.recipes import Recipe, base_recipes
 from churn.signals.streams import Stream, Value
 from churn.tables.history import DAY, Int64
 from churn.timeline.rhythm import Prior
 
-_CHUNK = 131_072
-"""Rows computed at a time: bounds the memory of what the kernel reads."""
+_CHUNK = 16_384
+"""Rows computed at a time: what is read of them stays in the processor's cache."""
+
+Start = int | None | Int64
+"""From when a table is complete: microseconds, for all rows or for each; None: always."""
 
 _CODED = (Op.DISTINCT, Op.MOST, Op.ONCE)
 
 
 @dataclass(frozen=True, slots=True)
 class _How:
-    """What a base recipe asks of the kernel and makes of the answers `(answers, at, unit)`, answers (ops, rows)."""
+    """What a base recipe asks of the kernel and makes of the answers `(answers, at, unit)`, one array per op."""
 
     ops: tuple[Op, ...]
-    finish: Callable[[Int64, Int64, float], Float64]
+    finish: Callable[[Sequence[Int64], Int64, float], Float64]
 
 
 def _told(numbers: Int64, unit: float) -> Float64:
     return np.where(numbers == MISSING, np.nan, numbers / unit)
 
 
-def _mean(read: Int64, at: Int64, unit: float) -> Float64:
+def _mean(read: Sequence[Int64], at: Int64, unit: float) -> Float64:
     return np.where(read[1] == 0, np.nan, read[0] / np.maximum(read[1], 1) / unit)
 
 
-def _gap_mean(read: Int64, at: Int64, unit: float) -> Float64:
+def _gap_mean(read: Sequence[Int64], at: Int64, unit: float) -> Float64:
     return np.where(read[1] < 2, np.nan, read[0] / np.maximum(read[1] - 1, 1))
 
 
-def _gap_std(read: Int64, at: Int64, unit: float) -> Float64:
+def _gap_std(read: Sequence[Int64], at: Int64, unit: float) -> Float64:
     gaps = read[2] - 1
     spread = np.maximum(gaps * read[1] - read[0] * read[0], 0)  # exact: integers until here
     return np.where(gaps < 2, np.nan, np.sqrt(spread) / np.maximum(gaps, 1))
@@ -53,11 +57,11 @@ def _days_between(earlier: Int64, later: Int64) -> Float64:
     return np.where(is_told, (np.where(is_told, later, 0) - np.where(is_told, earlier, 0)) / DAY, np.nan)
 
 
-def _plain(read: Int64, at: Int64, unit: float) -> Float64:
+def _plain(read: Sequence[Int64], at: Int64, unit: float) -> Float64:
     return _told(read[0], unit)
 
 
-def _since(read: Int64, at: Int64, unit: float) -> Float64:
+def _since(read: Sequence[Int64], at: Int64, unit: float) -> Float64:
     return _days_between(read[0], at)
 
 
@@ -87,31 +91,44 @@ BASE_HOWS: dict[str, _How] = {
 
 
 @dataclass(frozen=True, slots=True)
+class _Accumulator:
+    """What the kernel is asked of one value: an operation, and the windows (by their place) at whose edges to read."""
+
+    op: Op
+    value: Value
+    windows: Int64
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Plan:
-    """One stream laid out for the kernel; `places` tells which of its reads answer each recipe."""
+    """One stream laid out for the kernel; `places` tells which accumulators, each at which of its windows, answer a
+    recipe."""
 
     stream: Stream
-    values: Int64
-    clocks: Int64
-    ops: Int64
+    known: Int64
     windows: Int64
-    reads: Int64
-    read_ends: Int64
-    width: int
-    places: dict[Recipe, list[int]]
+    accumulators: tuple[_Accumulator, ...]
+    places: dict[Recipe, list[tuple[int, int]]]
 
-    def run(self, customer: Int64, at: Int64) -> Int64:
-        """What the kernel reads, shape (reads, rows)."""
-        read = walk_back(
-            self.stream.starts, self.stream.time, self.stream.known, self.values, self.clocks, self.ops, self.windows,
-            self.reads, self.read_ends, self.width, customer, at,
-        )  # fmt: skip
-        return np.ascontiguousarray(read.T)
+    def run(self, customer: Int64, at: Int64) -> dict[Recipe, list[Int64]]:
+        """What the kernel reads for each recipe, arrays of shape (rows,)."""
+        stream = self.stream
+        edges = edges_of(stream.starts, stream.time, customer, at, self.windows)
+        reads = []
+        for asked in self.accumulators:
+            numbers, begins, ends = (
+                NOTHING if array is None else array
+                for array in (asked.value.numbers, asked.value.begins, asked.value.ends)
+            )
+            between = edges[np.concatenate([[0], asked.windows + 1])]
+            reads.append(walk_back(asked.op, between, at, stream.time, self.known, numbers, begins, ends, asked.width))
+        return {recipe: [reads[place][window] for place, window in held] for recipe, held in self.places.items()}
 
 
 def compute_signals(
     streams: Mapping[str, Stream], recipes: Sequence[Recipe], *, customer: Int64, at: Int64, prior: Prior,
-    horizon_days: int, gap_days: int, covers_from: Mapping[str, int | None],
+    horizon_days: int, gap_days: int, covers_from: Mapping[str, Start], threads: int = 1,
 ) -> pd.DataFrame:  # fmt: skip
     """Returns one row per (customer, cutoff) in the order given and one column per recipe, float32 or categorical.
 
@@ -123,23 +140,30 @@ def compute_signals(
         customer: codes (positions in the `customers` of `streams`), shape (rows,); -1 for somebody without any row.
         at: cutoffs in microseconds UTC, shape (rows,).
         prior: the frozen prior of the base, for rhythm.
-        covers_from: per table, microseconds from which it is complete; None or absent: always.
+        covers_from: per table, microseconds from which it is complete, for all rows or each; None or absent: always.
+        threads: how many share the work; the result is the same.
     """
     plans = _plans(streams, base_recipes(tuple(recipes)))
-    columns = {recipe.name: np.empty(len(at), np.float32) for recipe in recipes}
-    for start in range(0, len(at), _CHUNK):
+    block = np.empty((len(recipes), len(at)), np.float32)
+
+    def compute(start: int) -> None:
         piece = slice(start, start + _CHUNK)
         season = season_of(at[piece], prior=prior, gap_days=gap_days, horizon_days=horizon_days)
         moment = Moment(season, prior, horizon_days, gap_days)
-        exact = _exact(plans, recipes, customer[piece], at[piece], moment, covers_from)
-        for name, feature in exact.items():
-            columns[name][piece] = feature
-    return pd.DataFrame({recipe.name: _delivered(recipe, columns[recipe.name]) for recipe in recipes})
+        covered = {table: _cut(begin, piece) for table, begin in covers_from.items()}
+        exact = _exact(plans, recipes, customer[piece], at[piece], moment, covered)
+        for number, feature in enumerate(exact.values()):
+            block[number, piece] = feature
+
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(compute, range(0, len(at), _CHUNK)):
+            pass
+    return _delivered(recipes, block)
 
 
 def exact_signals(
     streams: Mapping[str, Stream], recipes: Sequence[Recipe], *, customer: Int64, at: Int64, prior: Prior,
-    horizon_days: int, gap_days: int, covers_from: Mapping[str, int | None],
+    horizon_days: int, gap_days: int, covers_from: Mapping[str, Start],
 ) -> dict[str, Float64]:  # fmt: skip
     """Returns the same features by name as float64, before they are rounded to be delivered (categories as codes)."""
     season = season_of(at, prior=prior, gap_days=gap_days, horizon_days=horizon_days)
@@ -149,7 +173,7 @@ def exact_signals(
 
 def _exact(
     plans: Sequence[_Plan], recipes: Sequence[Recipe], customer: Int64, at: Int64, moment: Moment,
-    covers_from: Mapping[str, int | None],
+    covers_from: Mapping[str, Start],
 ) -> dict[str, Float64]:  # fmt: skip
     # Copies: the kernel is compiled for writable arrays, and what pandas hands out is not.
     found = _base_features(plans, np.array(customer, np.int64), np.array(at, np.int64), covers_from)
@@ -157,17 +181,21 @@ def _exact(
 
 
 def _base_features(
-    plans: Sequence[_Plan], customer: Int64, at: Int64, covers_from: Mapping[str, int | None]
+    plans: Sequence[_Plan], customer: Int64, at: Int64, covers_from: Mapping[str, Start]
 ) -> dict[Recipe, Float64]:  # fmt: skip
     found: dict[Recipe, Float64] = {}
     for plan in plans:
-        read = plan.run(customer, at)
         starts = [begin for table in plan.stream.tables if (begin := covers_from.get(table)) is not None]
-        for recipe, places in plan.places.items():
+        is_uncovered = {
+            window: np.logical_or.reduce([at - window * DAY < begin for begin in starts])
+            for window in {recipe.window for recipe in plan.places} - {None}
+            if window is not None and starts
+        }
+        for recipe, read in plan.run(customer, at).items():
             unit = plan.stream.values[recipe.value].unit if recipe.value in plan.stream.values else 1.0
-            feature = BASE_HOWS[recipe.how].finish(read[places], at, unit)
-            if recipe.window is not None and starts:
-                feature = np.where(at - recipe.window * DAY < max(starts), np.nan, feature)
+            feature = BASE_HOWS[recipe.how].finish(read, at, unit)
+            if recipe.window in is_uncovered:
+                feature[is_uncovered[recipe.window]] = np.nan
             found[recipe] = feature
     return found
 
@@ -182,11 +210,18 @@ def _feature(recipe: Recipe, found: dict[Recipe, Float64], moment: Moment) -> Fl
     return found[recipe]
 
 
-def _delivered(recipe: Recipe, column: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | pd.Categorical:
-    if recipe.labels is None:
-        return column
-    codes = np.where(np.isnan(column), -1, column).astype(np.int32)
-    return pd.Categorical.from_codes(codes, categories=pd.Index(recipe.labels, dtype="str"))
+def _delivered(recipes: Sequence[Recipe], block: npt.NDArray[np.float32]) -> pd.DataFrame:
+    """The block, shape (recipes, rows), as a frame: without a copy but for categories."""
+    frame = pd.DataFrame(block.T, columns=[recipe.name for recipe in recipes], copy=False)
+    for number, recipe in enumerate(recipes):
+        if recipe.labels is not None:
+            codes = np.where(np.isnan(block[number]), -1, block[number]).astype(np.int32)
+            frame[recipe.name] = pd.Categorical.from_codes(codes, categories=pd.Index(recipe.labels, dtype="str"))
+    return frame
+
+
+def _cut(begin: Start, piece: slice) -> Start:
+    return begin[piece] if isinstance(begin, np.ndarray) else begin
 
 
 def _plans(streams: Mapping[str, Stream], recipes: Iterable[Recipe]) -> list[_Plan]:
@@ -198,63 +233,30 @@ def _plans(streams: Mapping[str, Stream], recipes: Iterable[Recipe]) -> list[_Pl
 
 
 def _plan(stream: Stream, recipes: Sequence[Recipe]) -> _Plan:
-    columns = _Columns([], [])
-    ops: list[list[int]] = []
-    held: dict[tuple[Op, str, tuple[str, ...] | None], int] = {}
-    width, slots = 1, 0
+    lengths = sorted({_length(recipe) for recipe in recipes})
+    asked: dict[tuple[Op, str, tuple[str, ...] | None], set[int]] = {}
     for recipe in recipes:
-        value = _value(stream, recipe)
         for op in BASE_HOWS[recipe.how].ops:
-            key = op, recipe.value, recipe.labels
-            if key in held:
-                continue
-            is_coded = op in _CODED
-            if is_coded and value.numbers is not None:
-                width = max(width, int(value.numbers.max(initial=0)) + 1)
-            held[key] = len(ops)
-            ops.append([int(op), *columns.place(value), slots if is_coded else -1])
-            slots += is_coded
-    asked = {recipe: [held[op, recipe.value, recipe.labels] for op in BASE_HOWS[recipe.how].ops] for recipe in recipes}
-    windows, reads, read_ends, places = _reads(asked)
-    values, clocks = (_side_by_side(found, len(stream.time)) for found in (columns.values, columns.clocks))
-    return _Plan(stream, values, clocks, np.array(ops, np.int64), windows, reads, read_ends, width, places)
+            asked.setdefault((op, recipe.value, recipe.labels), set()).add(lengths.index(_length(recipe)))
+    values = {(recipe.value, recipe.labels): _value(stream, recipe) for recipe in recipes}
+    accumulators = [
+        _Accumulator(op, values[name, labels], np.array(sorted(windows)), _width(op, values[name, labels]))
+        for (op, name, labels), windows in asked.items()
+    ]
+    number = {key: place for place, key in enumerate(asked)}
+    places = {}
+    for recipe in recipes:
+        keys = [(op, recipe.value, recipe.labels) for op in BASE_HOWS[recipe.how].ops]
+        window = lengths.index(_length(recipe))
+        places[recipe] = [(number[key], sorted(asked[key]).index(window)) for key in keys]
+    has_late_rows = stream.known is not stream.time and bool((stream.known > stream.time).any())
+    known = stream.known if has_late_rows else NOTHING
+    return _Plan(stream, known, np.array(lengths, np.int64), tuple(accumulators), places)
 
 
-def _reads(asked: Mapping[Recipe, list[int]]) -> tuple[Int64, Int64, Int64, dict[Recipe, list[int]]]:
-    """The windows, which accumulators to read at the edge of each, where each window's reads end, and which reads
-    answer each recipe."""
-    wanted = sorted({(_length(recipe), accumulator) for recipe, held in asked.items() for accumulator in held})
-    place = {window_and_accumulator: number for number, window_and_accumulator in enumerate(wanted)}
-    windows, counts = np.unique(np.array([window for window, _ in wanted], np.int64), return_counts=True)
-    reads = np.array([accumulator for _, accumulator in wanted], np.int64)
-    places = {recipe: [place[_length(recipe), accumulator] for accumulator in held] for recipe, held in asked.items()}
-    return windows, reads, np.cumsum([0, *counts]).astype(np.int64), places
-
-
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """The columns of numbers and of clocks that the kernel is given, each array once."""
-
-    values: list[Int64]
-    clocks: list[Int64]
-
-    def place(self, value: Value) -> tuple[int, int, int]:
-        """Where the value's numbers, beginnings and ends stand; -1 for what it hasn't."""
-        return _index(self.values, value.numbers), _index(self.clocks, value.begins), _index(self.clocks, value.ends)
-
-
-def _index(held: list[Int64], array: Int64 | None) -> int:
-    if array is None:
-        return -1
-    for place, other in enumerate(held):
-        if other is array:
-            return place
-    held.append(array)
-    return len(held) - 1
-
-
-def _side_by_side(columns: Sequence[Int64], rows: int) -> Int64:
-    return np.ascontiguousarray(np.stack(columns, axis=1)) if columns else np.empty((rows, 0), np.int64)
+def _width(op: Op, value: Value) -> int:
+    is_coded = op in _CODED and value.numbers is not None
+    return int(value.numbers.max(initial=0)) + 1 if is_coded and value.numbers is not None else 0
 
 
 def _length(recipe: Recipe) -> int:

@@ -12,14 +12,14 @@ import pyarrow.compute as pc
 
 from churn.signals.kernel import MISSING, first_known
 from churn.tables.contract import CONTRACT
-from churn.tables.history import DAY, NEVER, Events, Int64, events_of
-from churn.tables.orders import orders
+from churn.tables.history import DAY, NEVER, Events, Int64, events_of, unsettled_events
+from churn.tables.orders import MICRO, Orders, micro, orders_of
+from churn.tables.sorting import dense_codes
 from churn.timeline import rhythm, voice
 
 CENTS = 100.0
-MICRO = 1e6
-LARGEST = 1e10
-"""Numbers are clipped here, so that sums of micro-units cannot overflow."""
+_FEW_CODES = 1024
+_TIMES = ["customer_id", "time", "available_at"]
 
 FOLLOW_DAYS = 14
 """An incident is followed when the customer says anything within this many days."""
@@ -84,8 +84,7 @@ class _Bucket:
         return events_of(table.select(present), customers=self.customers, time_column=time_column)
 
     def day(self, time: Int64) -> Int64:
-        moments = pa.chunked_array([pa.array(time).cast(pa.timestamp("us", tz="UTC"))])
-        return np.asarray(rhythm.local_days(moments, self.timezone).to_numpy(), np.int64)
+        return rhythm.days_of(time, self.timezone)
 
 
 def streams(tables: Tables, *, customers: pa.StringArray, timezone: str, activity: str) -> dict[str, Stream]:
@@ -100,46 +99,37 @@ def streams(tables: Tables, *, customers: pa.StringArray, timezone: str, activit
         timezone: the project's time zone, for days and weekdays.
         activity: what "coming" means, `purchases` or `visits`.
     """
-    own = {name: table.filter(pc.is_in(table["customer_id"], customers)) for name, table in tables.items()}
-    bucket = _Bucket(own, customers, timezone)
-    made = {"activity": _activity(bucket, activity)}
+    bucket = _Bucket(tables, customers, timezone)
+    bought = orders_of(tables["transactions"], customers=customers) if "transactions" in tables else None
+    made = {}
+    if activity == "visits":
+        visits = unsettled_events(tables["visits"].select(_TIMES), customers=customers)
+        made["activity"] = _activity(visits, "visits", bucket)
+    elif bought is not None:
+        made["activity"] = _activity(bought.purchases, "transactions", bucket)
+    if bought is not None:
+        made |= _bought(bought)
     for name, make in _MAKERS.items():
-        if name in own:
+        if name in tables:
             made |= make(bucket)
     return made | _words(bucket)
 
 
-def _activity(bucket: _Bucket, kind: str) -> Stream:
-    events = rhythm.activity(bucket.tables, kind=kind, customers=bucket.customers, timezone=bucket.timezone)
-    day = events.columns["day"].astype(np.int64)
-    source = "visits" if kind == "visits" else "transactions"
-    return _stream(events, source, {"day": Value(day), "weekday": _weekday(day)})
+def _activity(events: Events, table: str, bucket: _Bucket) -> Stream:
+    day = bucket.day(events.time)
+    return _stream(events, table, {"day": Value(day), "weekday": _weekday(day)})
 
 
-def _transactions(bucket: _Bucket) -> dict[str, Stream]:
-    bought = orders(bucket.tables["transactions"])
-    is_return = bought["is_return"].to_numpy()
-    is_purchase = (bought["amount"].to_numpy() > 0) & ~is_return
-    purchases = bucket.events(bought.filter(pa.array(is_purchase)), "amount", "discount", "quantity", "categories")
-    returned = bucket.events(bought.filter(pa.array(is_return)), "amount")
+def _bought(orders: Orders) -> dict[str, Stream]:
+    bought, given_back, lines = orders.purchases, orders.returns, orders.lines
     return {
-        "orders": _stream(purchases, "transactions", {
-            "spend": _money(purchases, "amount"), "discount": _money(purchases, "discount"),
-            "quantity": _number(purchases, "quantity"), "categories": Value(_whole(purchases, "categories")),
+        "orders": _stream(bought, "transactions", {
+            "spend": _money(bought, "amount"), "discount": _money(bought, "discount"),
+            "quantity": Value(_whole(bought, "quantity"), MICRO), "categories": Value(_whole(bought, "categories")),
         }),
-        "returns": _stream(returned, "transactions", {"refund": Value(np.abs(_whole(returned, "amount")), CENTS)}),
-        "items": _items(bucket),
+        "returns": _stream(given_back, "transactions", {"refund": Value(np.abs(_whole(given_back, "amount")), CENTS)}),
+        "items": _stream(lines, "transactions", {name: _code(lines, name) for name in lines.columns}),
     }  # fmt: skip
-
-
-def _items(bucket: _Bucket) -> Stream:
-    """The rows of purchases, for what an order has several of."""
-    rows = bucket.tables["transactions"]
-    is_bought = rows["amount"].to_numpy() > 0
-    if "is_return" in rows.column_names:
-        is_bought &= ~np.asarray(rows["is_return"].fill_null(pa.scalar(False)))
-    events = bucket.events(rows.filter(pa.array(is_bought)), "category", "channel")
-    return _stream(events, "transactions", {name: _code(events, name) for name in events.columns})
 
 
 def _visits(bucket: _Bucket) -> dict[str, Stream]:
@@ -165,10 +155,11 @@ def _contacts(bucket: _Bucket) -> dict[str, Stream]:
         made["complaint"] = _where(events.columns["is_complaint"] == 1)
     case = _cases(events)
     if case is not None:
-        made["case"] = Value(_dense(events, case))
+        made["case"] = _numbered(events, case, _FEW_CODES + 1)
         for name, column in (("case_agent", "agent_id"), ("case_channel", "channel")):
             if column in events.columns:
-                made[name] = Value(_dense(events, _pairs(case, _whole(events, column))))
+                pairs = _pairs(case, _whole(events, column))
+                made[name] = _numbered(events, pairs, _FEW_CODES + 1)
     if "resolved_at" in events.columns:
         resolved = _after(events, "resolved_at")
         made |= {"resolved": Value(begins=resolved), "unresolved": Value(ends=resolved)}
@@ -280,7 +271,6 @@ def _endings_when_known(tables: Tables) -> dict[str, pa.Table]:
 
 
 _MAKERS: dict[str, Callable[[_Bucket], dict[str, Stream]]] = {
-    "transactions": _transactions,
     "visits": _visits,
     "contacts": _contacts,
     "incidents": _incidents,
@@ -314,9 +304,7 @@ def _money(events: Events, column: str) -> Value:
 
 def _number(events: Events, column: str) -> Value:
     numbers = np.asarray(events.columns[column], np.float64)
-    is_told = np.isfinite(numbers)
-    micro = np.rint(np.clip(np.where(is_told, numbers, 0.0), -LARGEST, LARGEST) * MICRO).astype(np.int64)
-    return Value(np.where(is_told, micro, MISSING), MICRO)
+    return Value(np.where(np.isfinite(numbers), micro(numbers), MISSING), MICRO)
 
 
 def _after(events: Events, column: str) -> Int64:
@@ -335,7 +323,15 @@ def _label(events: Events, column: str) -> Value:
 
 
 def _code(events: Events, column: str) -> Value:
-    return Value(_dense(events, _whole(events, column)))
+    return _numbered(events, _whole(events, column), len(events.labels[column]))
+
+
+def _numbered(events: Events, codes: Int64, count: int) -> Value:
+    """Codes of something to be told apart within a customer; where there are many they are numbered anew from 0 for
+    each customer, so that a scratch pad is as wide as the most varied customer."""
+    if count <= _FEW_CODES:
+        return Value(np.where(codes < 0, MISSING, codes))
+    return Value(dense_codes(events.starts, codes, MISSING))
 
 
 def _attribute(events: Events, name: str) -> Value:
@@ -360,17 +356,3 @@ def _cases(events: Events) -> Int64 | None:
 def _pairs(first: Int64, second: Int64) -> Int64:
     """One code per pair; -1 where the second is null."""
     return np.where(second < 0, -1, first * (second.max(initial=0) + 1) + second)
-
-
-def _dense(events: Events, codes: Int64) -> Int64:
-    """Codes numbered anew from 0 for each customer, so that a scratch pad is as wide as the most varied customer; null
-    codes (negative) are `MISSING`."""
-    customer = events.customer
-    order = np.lexsort((codes, customer))
-    sorted_codes, sorted_customer = codes[order], customer[order]
-    is_told = sorted_codes >= 0
-    is_new = is_told & ((np.diff(sorted_codes, prepend=-1) != 0) | (np.diff(sorted_customer, prepend=-1) != 0))
-    count = np.concatenate([[0], np.cumsum(is_new)])
-    dense = np.empty(len(codes), np.int64)
-    dense[order] = np.where(is_told, count[1:] - 1 - count[events.starts[sorted_customer]], MISSING)
-    return dense

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from churn.tables.contract import CONTRACT
+from churn.tables.sorting import by_customer_and_time, tied_rows
 
 Int64 = npt.NDArray[np.int64]
 Array = npt.NDArray[np.generic]
@@ -84,12 +85,16 @@ def histories(tables: Mapping[str, pa.Table], *, customers: pa.StringArray | Non
 
 def events_of(table: pa.Table, *, customers: pa.StringArray, time_column: str = "time") -> Events:
     """Returns the rows of an event table as arrays, sorted by customer, time and then every other column."""
-    codes = pc.index_in(table["customer_id"].combine_chunks(), customers).to_numpy(zero_copy_only=False)
-    is_wanted = ~np.isnan(codes) if codes.dtype.kind == "f" else np.ones(len(codes), bool)
-    table = table.filter(pa.array(is_wanted))
-    code = codes[is_wanted].astype(np.int64)
+    return settled(unsettled_events(table, customers=customers, time_column=time_column))
+
+
+def unsettled_events(table: pa.Table, *, customers: pa.StringArray, time_column: str = "time") -> Events:
+    """Returns the rows of an event table sorted by customer and time alone: those of one moment stand as they came."""
     time = _microseconds(table[time_column], NEVER)
-    known = np.maximum(_microseconds(table["available_at"], 0), time) if "available_at" in table.column_names else time
+    order, starts, is_sorted = by_customer_and_time(codes_of(table["customer_id"], customers), time, len(customers))
+    known = time
+    if "available_at" in table.column_names:
+        known = np.maximum(_microseconds(table["available_at"], 0), time)
     columns: dict[str, Array] = {}
     labels: dict[str, list[str]] = {}
     for name in table.column_names:
@@ -97,10 +102,32 @@ def events_of(table: pa.Table, *, customers: pa.StringArray, time_column: str = 
             columns[name], coded = _plain(table[name])
             if coded is not None:
                 labels[name] = coded
-    order = np.lexsort([*reversed(list(columns.values())), known, time, code])
-    starts = np.searchsorted(code[order], np.arange(len(customers) + 1)).astype(np.int64)
-    columns = {name: values[order] for name, values in columns.items()}
-    return Events(starts, time[order], known[order], columns, labels)
+    if is_sorted:
+        return Events(starts, time, known, columns, labels)
+    at = time[order]
+    later = at if known is time else known[order]
+    return Events(starts, at, later, {name: values[order] for name, values in columns.items()}, labels)
+
+
+def settled(events: Events) -> Events:
+    """Returns the events with those of one customer and moment in the order of when they became known and of every
+    other column, so that nothing depends on the order in which rows came."""
+    rows, runs = tied_rows(events.starts, events.time)
+    if not len(rows):
+        return events
+    by = [*(values[rows] for values in reversed(events.columns.values())), events.known[rows], runs]
+    order = rows[np.lexsort(by)]
+    columns = {name: _replaced(values, rows, values[order]) for name, values in events.columns.items()}
+    known = _replaced(events.known, rows, events.known[order])
+    return Events(events.starts, events.time, known, columns, events.labels)
+
+
+def codes_of(ids: pa.ChunkedArray, customers: pa.StringArray) -> npt.NDArray[np.int32]:
+    """Returns the place of each id among `customers`, -1 where it is not there. Shape (rows,)."""
+    if pa.types.is_dictionary(ids.type):
+        chunks = [codes_of(pa.chunked_array([part.dictionary]), customers)[part.indices] for part in ids.chunks]
+        return np.concatenate([np.zeros(0, np.int32), *chunks])
+    return np.asarray(pc.fill_null(pc.index_in(ids, customers), -1).to_numpy())
 
 
 def _events(name: str, table: pa.Table, customers: pa.StringArray) -> Events:
@@ -114,6 +141,12 @@ def _aligned(profile: pa.Table, customers: pa.StringArray) -> pa.Table:
     ordered = profile.sort_by([(name, "ascending") for name in profile.column_names])
     position = pc.index_in(customers, ordered["customer_id"].combine_chunks())
     return ordered.take(position).set_column(0, "customer_id", customers)
+
+
+def _replaced(values: Array, rows: Int64, by: Array) -> Array:
+    changed = values.copy()
+    changed[rows] = by
+    return changed
 
 
 def _microseconds(column: pa.ChunkedArray, missing: int) -> Int64:

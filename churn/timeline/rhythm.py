@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from scipy import optimize, special
 
 from churn.tables.history import DAY, Events, Int64, events_of
-from churn.tables.orders import orders
+from churn.tables.orders import Orders
 from churn.timeline.mbg_nbd import MbgNbd, fit_mbg_nbd, p_no_activity
 
 Float64 = npt.NDArray[np.float64]
@@ -67,34 +67,32 @@ class Pace:
     last: Int64
 
 
-def activity(tables: dict[str, pa.Table], *, kind: str, customers: pa.StringArray, timezone: str) -> Events:
-    """Returns what "coming" means as events with columns `day` (local days since 1970) and `spend` (cents).
-
-    `kind` is `purchases` (orders with amount > 0 that are no return) or `visits`.
-    """
-    if kind == "visits":
-        source = tables["visits"].select(["customer_id", "time", "available_at"])
-        source = source.append_column("spend", pa.repeat(0, source.num_rows))
-    else:
-        bought = orders(tables["transactions"])
-        is_purchase = pc.and_(pc.greater(bought["amount"], 0), pc.invert(bought["is_return"]))
-        source = bought.filter(is_purchase).select(["customer_id", "time", "available_at", "amount"])
-        source = source.rename_columns(["customer_id", "time", "available_at", "spend"])
-    return events_of(source.append_column("day", local_days(source["time"], timezone)), customers=customers)
+def purchases(orders: Orders, *, timezone: str) -> Events:
+    """Returns the purchases as events with columns `day` (local days since 1970) and `spend` (cents)."""
+    bought = orders.purchases
+    columns = {"spend": bought.columns["amount"], "day": days_of(bought.time, timezone)}
+    return Events(bought.starts, bought.time, bought.known, columns, {})
 
 
-def refunds(tables: dict[str, pa.Table], *, customers: pa.StringArray) -> Events:
+def visits(table: pa.Table, *, customers: pa.StringArray, timezone: str) -> Events:
+    """Returns the visits as events with columns `day` (local days since 1970) and `spend` (cents, 0)."""
+    came = events_of(table.select(["customer_id", "time", "available_at"]), customers=customers)
+    columns = {"spend": np.zeros(len(came.time), np.int64), "day": days_of(came.time, timezone)}
+    return Events(came.starts, came.time, came.known, columns, {})
+
+
+def refunds(orders: Orders) -> Events:
     """Returns the returns as events with a column `refund` (cents, positive)."""
-    given_back = orders(tables["transactions"])
-    given_back = given_back.filter(given_back["is_return"])
-    named = given_back.select(["customer_id", "time", "available_at"])
-    return events_of(named.append_column("refund", pc.abs(given_back["amount"])), customers=customers)
+    back = orders.returns
+    return Events(back.starts, back.time, back.known, {"refund": np.abs(back.columns["amount"])}, {})
 
 
-def local_days(time: pa.ChunkedArray, timezone: str) -> pa.ChunkedArray:
-    """Returns the day of each moment in the project's time zone, as days since 1970."""
-    local = pc.local_timestamp(time.cast(pa.timestamp("us", tz=timezone)))
-    return pc.floor(pc.divide(local.cast(pa.int64()).cast(pa.float64()), float(DAY))).cast(pa.int64())
+def days_of(time: Int64, timezone: str) -> Int64:
+    """Returns the day of each moment in the project's time zone, as days since 1970. Shape (rows,)."""
+    if timezone != "UTC":
+        moments = pa.array(time).cast(pa.timestamp("us", tz=timezone))
+        time = np.asarray(pc.local_timestamp(moments).cast(pa.int64()))
+    return time // DAY
 
 
 def pace(active: Events, at: int) -> Pace:
