@@ -6,12 +6,14 @@ import datetime as dt
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
+from churn.address import expand, problem_of, scheme_problem
 from churn.errors import ConfigError, did_you_mean
 
 TABLE_NAMES = (
@@ -33,6 +35,7 @@ class TableSource(_Section):
 
     path: str | None = None
     query: str | None = None
+    url: SecretStr | None = None
     files: dict[str, str] = {}
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     encoding: Literal["utf-8", "latin-1", "utf-16"] = "utf-8"
@@ -57,6 +60,8 @@ class TableSource(_Section):
 
     @model_validator(mode="after")
     def _one_source(self) -> TableSource:
+        if self.url is not None and (self.query is None or self.path is not None or self.files):
+            raise ValueError("a database's `url` goes with a `query`, and with neither `path` nor `files`")
         if (self.path is None) == (self.query is None):
             raise ValueError("give either `path` or `query`")
         if self.files and self.query is None:
@@ -67,6 +72,11 @@ class TableSource(_Section):
     @classmethod
     def _known_zone(cls, zone: str | None) -> str | None:
         return zone if zone is None else _checked_zone(zone)
+
+    @field_validator("url")
+    @classmethod
+    def _known_database(cls, url: SecretStr | None) -> SecretStr | None:
+        return url if url is None else _checked_address(url)
 
 
 class Contact(_Section):
@@ -95,6 +105,18 @@ class Tracking(_Section):
 
     uri: str | None = None
     experiment: str = "churn"
+
+
+class Output(_Section):
+    """The table of a database that `churn score --to-database` writes to."""
+
+    url: SecretStr
+    table: Annotated[str, Field(pattern=r"^([A-Za-z_]\w{0,62}\.)?[A-Za-z_]\w{0,62}$")] = "churn_scores"
+
+    @field_validator("url")
+    @classmethod
+    def _known_database(cls, url: SecretStr) -> SecretStr:
+        return _checked_address(url)
 
 
 class Engine(_Section):
@@ -127,6 +149,7 @@ class Config(_Section):
     bands: Bands = Bands()
     owners: dict[str, str] = {}
     tracking: Tracking = Tracking()
+    output: Output | None = None
     engine: Engine = Engine()
 
     @field_validator("timezone")
@@ -193,6 +216,9 @@ def parse_config(given: dict[str, Any], *, directory: Path, source: str = "", na
     Raises:
         ConfigError: naming every problem with its line and fix.
     """
+    secrets = _addresses_with_secrets(given, name, source)
+    if secrets:
+        raise ConfigError(secrets)
     unset: list[str] = []
     expanded = _expand(given, unset)
     if unset:
@@ -233,10 +259,31 @@ def _expand(value: Any, unset: list[str]) -> Any:
                 unset.append(name)
         return _VARIABLE.sub(lambda match: os.environ.get(match[1], ""), value)
     if isinstance(value, dict):
-        return {key: _expand(item, unset) for key, item in value.items()}
+        return {key: _expand_setting(key, item, unset) for key, item in value.items()}
     if isinstance(value, list):
         return [_expand(item, unset) for item in value]
     return value
+
+
+def _expand_setting(key: str, value: Any, unset: list[str]) -> Any:
+    expanded = _expand(value, unset)
+    return expand(value, os.environ) if key == "url" and isinstance(value, str) else expanded
+
+
+def _addresses_with_secrets(given: Mapping[str, Any], name: str, source: str) -> list[str]:
+    """What is wrong with the databases' addresses as they are written, before any variable is put in."""
+    tables = given.get("tables")
+    sections: dict[tuple[str, ...], Any] = {("output",): given.get("output")}
+    if isinstance(tables, dict):
+        sections |= {("tables", table): section for table, section in tables.items()}
+    problems: list[str] = []
+    for keys, section in sections.items():
+        url = section.get("url") if isinstance(section, dict) else None
+        problem = problem_of(url) if isinstance(url, str) else None
+        if problem is not None:
+            line = line_of(source, *keys, "url")
+            problems.append(f"{name}{f' (line {line})' if line else ''}: {'.'.join(keys)}.url: {problem}")
+    return problems
 
 
 def _problem(detail: Any, name: str, source: str) -> str:
@@ -258,10 +305,18 @@ def _problem(detail: Any, name: str, source: str) -> str:
 
 def _section_fields(section: str) -> list[str]:
     models: dict[str, type[_Section]] = {
-        "contact": Contact, "bands": Bands, "tracking": Tracking, "engine": Engine, "tables": TableSource,
+        "contact": Contact, "bands": Bands, "tracking": Tracking, "engine": Engine, "output": Output,
+        "tables": TableSource,
     }  # fmt: skip
     fields = models[section].model_fields if section in models else Config.model_fields
     return [field for field in fields if field not in ("directory", "source")]
+
+
+def _checked_address(url: SecretStr) -> SecretStr:
+    problem = scheme_problem(url.get_secret_value())
+    if problem is not None:
+        raise ValueError(problem)
+    return url
 
 
 def _checked_zone(zone: str) -> str:

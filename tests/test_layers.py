@@ -13,11 +13,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "churn"
 FLOORS = ("tables", "timeline", "signals", "models", "drivers", "delivery", "jobs")
-GROUND = ("config", "errors")
+GROUND = ("address", "config", "errors")
 ROOF = ("cli", "terminal", "views")
 BELOW: dict[str, set[str]] = {
     "errors": set(),
-    "config": {"errors"},
+    "address": {"errors"},
+    "config": {"address", "errors"},
     "simulation": {"errors"},
     **{floor: {*GROUND, *FLOORS[:place]} for place, floor in enumerate(FLOORS)},
     **{name: {*GROUND, *FLOORS, *ROOF} for name in ROOF},

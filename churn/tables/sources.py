@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import duckdb
 import pyarrow as pa
@@ -12,6 +13,7 @@ from churn.errors import TableError, did_you_mean
 from churn.tables.casts import EPOCHS, Reading, cast
 from churn.tables.connection import connect
 from churn.tables.contract import CONTRACT, Column
+from churn.tables.database import read_query
 from churn.tables.fence import fenced
 from churn.tables.files import Relation, broken_files, files_of, relation
 from churn.tables.findings import Issue
@@ -53,15 +55,12 @@ def read_tables(config: Config) -> tuple[dict[str, pa.Table], list[Issue]]:
 
 def _read_table(name: str, config: Config) -> tuple[pa.Table, list[Issue]]:
     source = config.tables[name]
-    with connect(config) as connection:
-        if source.query is not None:
-            queried = fenced(source.query, source=source, config=config)
-            connection.register(_QUERIED, queried)
-            relations = [_queried(connection, queried)]
-        else:
-            relations = _relations(config, source)
+    with connect(config) as connection, _rows(source, config) as queried:
+        relations = _relations(config, source) if queried is None else [_queried(connection, queried)]
         columns, origin = _plan(name, config, relations[0])
         raw = _select(connection, relations, columns, origin, name, source)
+        if queried is not None and raw.num_rows == 0:
+            raise TableError("the query returns no row")
         table, issues = tidy(
             raw,
             table=name,
@@ -71,6 +70,15 @@ def _read_table(name: str, config: Config) -> tuple[pa.Table, list[Issue]]:
             connection=connection,
         )
     return table, [*_dialect_issues(name, source, relations), *_left_out(name, source, relations[0], origin), *issues]
+
+
+def _rows(source: TableSource, config: Config) -> AbstractContextManager[pa.Table | pa.RecordBatchReader | None]:
+    """The rows of a query, a database's as a stream that can be read once; None for files."""
+    if source.query is None:
+        return nullcontext()
+    if source.url is not None:
+        return read_query(source)
+    return nullcontext(fenced(source.query, source=source, config=config))
 
 
 def _relations(config: Config, source: TableSource) -> list[Relation]:
@@ -96,9 +104,10 @@ def _relations(config: Config, source: TableSource) -> list[Relation]:
     return relations
 
 
-def _queried(connection: duckdb.DuckDBPyConnection, queried: pa.Table) -> Relation:
-    if queried.num_rows == 0:
+def _queried(connection: duckdb.DuckDBPyConnection, queried: pa.Table | pa.RecordBatchReader) -> Relation:
+    if isinstance(queried, pa.Table) and queried.num_rows == 0:
         raise TableError("the query returns no row")
+    connection.register(_QUERIED, queried)
     described = connection.execute(f"DESCRIBE SELECT * FROM {_QUERIED}").fetchall()
     types = {str(column): str(kind) for column, kind, *_ in described}
     return Relation("the query", _QUERIED, {column: column for column in types}, types)
