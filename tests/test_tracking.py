@@ -21,9 +21,9 @@ from made_result import CANARY, CUTOFFS, made_result
 
 from churn.config import Config, parse_config
 from churn.delivery import store
-from churn.delivery.files import claim, release
 from churn.delivery.store import TrackingError, prepare_store, store_uri
 from churn.delivery.tracking import recent_runs, track_run, ui_command, ui_environment
+from churn.tables.atomic import claim, release
 
 TESTS = Path(__file__).parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
@@ -243,7 +243,7 @@ class TestUnusableStore:
         lock = tmp_path / "lock"
         held = claim(lock)
         waiting = subprocess.Popen(
-            [sys.executable, "-c", "import sys; from pathlib import Path; from churn.delivery.files import claim\n"
+            [sys.executable, "-c", "import sys; from pathlib import Path; from churn.tables.atomic import claim\n"
              "print('asks', flush=True); claim(Path(sys.argv[1]), wait=True); print('has it', flush=True)", str(lock)],
             stdout=subprocess.PIPE, text=True, env=ENVIRONMENT,
         )  # fmt: skip

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from churn.config import Config
-from churn.delivery.files import claim, release, replacing
 from churn.errors import ChurnError
+from churn.tables.atomic import claim, release, replacing
 
 _LOUD = ("mlflow", "mlflow.store.db.utils", "mlflow.tracking", "alembic", "alembic.runtime.migration")
 _PATIENCE = 5.0

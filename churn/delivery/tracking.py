@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from churn.config import Config
-from churn.delivery.files import CAN_LOCK, claim, release
 from churn.delivery.store import (
     TrackingError,
     artifacts_of,
@@ -27,6 +26,7 @@ from churn.delivery.store import (
     store_path,
     store_uri,
 )
+from churn.tables.atomic import CAN_LOCK, claim, release
 
 __all__ = ["TrackingError", "recent_runs", "track_run", "ui_command", "ui_environment"]
 

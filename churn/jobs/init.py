@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from churn.config import Config, load_config
-from churn.delivery.files import write_atomically
 from churn.errors import OutputError, TableError
+from churn.tables.atomic import write_atomically
 from churn.tables.files import READABLE
 from churn.tables.guess import guess_config, template_config
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from churn.config import Config
-from churn.delivery.files import check_path, check_scores_path
+from churn.delivery.files import check_scores_path
 from churn.errors import ChurnError, OutputError
+from churn.tables.atomic import check_path
 from churn.tables.files import files_of
 
 PAGE_SUFFIXES = (".html", ".htm")

@@ -12,7 +12,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from churn.config import Config
-from churn.delivery.files import write_atomically
 from churn.delivery.page import report_page
 from churn.delivery.plots import draw
 from churn.delivery.tracking import track_run
@@ -23,6 +22,7 @@ from churn.models.backtest import Material
 from churn.models.baselines import BASELINES
 from churn.models.factors import Factors
 from churn.models.frame import why_not
+from churn.tables.atomic import write_atomically
 from churn.timeline.population import counts_of
 
 

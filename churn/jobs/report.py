@@ -10,12 +10,13 @@ from typing import Any
 import pandas as pd
 
 from churn.config import Config
-from churn.delivery.files import read_scores, write_atomically
+from churn.delivery.files import read_scores
 from churn.delivery.page import report_page
 from churn.errors import BundleError, OutputError
 from churn.jobs.outputs import check_page_out
 from churn.jobs.record import record_of
 from churn.jobs.score import COLUMNS, find_bundle
+from churn.tables.atomic import write_atomically
 
 
 def report(

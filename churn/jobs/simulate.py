@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from churn.config import TABLE_NAMES
-from churn.delivery.files import write_atomically
 from churn.errors import OutputError
 from churn.simulation.company import simulate as simulate_company
+from churn.tables.atomic import write_atomically
 
 _MARK = "simulated with seed"
 _ABOUT = {
