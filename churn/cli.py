@@ -124,11 +124,18 @@ def train(
     epilog="Example: churn score --out scores.csv --customers list.csv --at 2025-03-01",
 )
 def score(
-    out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .parquet, .csv or .jsonl.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File to write: .parquet, .csv or .jsonl.")
+    ] = None,
+    to_database: Annotated[
+        bool, typer.Option("--to-database", help="Write to the table that [output] in churn.toml names.")
+    ] = False,
     customers: Annotated[Path | None, typer.Option(help="A text or CSV file with the ids in its first column.")] = None,
     at: At = None, bundle: BundleDir = None, config: ConfigFile = CONFIG_FILE, json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Score everybody or a list of customers, each with three reasons or the reason why she is not scored."""
+    if out is None and not to_database:
+        raise typer.BadParameter("say where the scores go: --out FILE, or --to-database", param_hint="--out")
     with _shown(json, quiet, config) as terminal:
         settings = _config(config, terminal)
         from churn.jobs.lists import read_list
@@ -136,12 +143,15 @@ def score(
         from churn.jobs.outputs import check_scores_out
         from churn.jobs.score import score as job
 
-        check_scores_out(out, config=settings, listed=customers)
+        if out is not None:
+            check_scores_out(out, config=settings, listed=customers)
         listed = read_list(customers, config=settings) if customers else None
         moment = moment_from(at, settings)
-        terminal.show_scores(
-            job(settings, out=out, customers=listed, at=moment, bundle=bundle, progress=terminal.progress), out
-        )
+        scored = job(
+            settings, out=out, to_database=to_database, customers=listed, at=moment, bundle=bundle,
+            progress=terminal.progress,
+        )  # fmt: skip
+        terminal.show_scores(scored, out, table=settings.output.table if to_database and settings.output else None)
 
 
 @app.command(short_help="Explain one customer.", epilog="Example: churn why C000123 --at 2025-03-01")

@@ -77,14 +77,15 @@ def _gain(gain: Mapping[str, Any]) -> str:
     )
 
 
-def score_summary(scored: Scored, out: Path) -> dict[str, Any]:
+def score_summary(scored: Scored, out: Path | None, *, table: str | None = None) -> dict[str, Any]:
     """What a scored list holds, in numbers."""
     scores = scored.scores
     is_scored = scores["status"] == "scored"
     top = scores[is_scored]
     lowest = top.groupby("band")["percentile"].min().sort_values()
     return {
-        "out": str(out), "model_id": scored.model_id, "cutoff": scored.cutoff.label,
+        "out": None if out is None else str(out), "table": table,
+        "model_id": scored.model_id, "cutoff": scored.cutoff.label,
         "rows": len(scores), "scored": int(is_scored.sum()), "not_scored": _counts(scores["why_not_scored"]),
         "bands": {str(band): int((top["band"] == band).sum()) for band in lowest.index},
         "expected_leavers": float(top["p_leave"].astype(float).sum()),
@@ -101,8 +102,9 @@ def _counts(values: pd.Series[Any]) -> dict[str, int]:
 
 def score_lines(told: Mapping[str, Any], *, command: Command) -> list[str]:
     """How many were scored, what they hold, and why the others were not."""
+    places = [*filter(None, [told["out"], told["table"] and f"the table {told['table']}"])]
     lines = [
-        f"wrote {told['out']}: {told['rows']:,} customers at {told['cutoff']}, "
+        f"wrote {' and '.join(places)}: {told['rows']:,} customers at {told['cutoff']}, "
         f"{told['scored']:,} scored by model {told['model_id']}"
     ]
     if told["scored"]:
@@ -119,7 +121,7 @@ def score_lines(told: Mapping[str, Any], *, command: Command) -> list[str]:
         *lines,
         "",
         "next:",
-        f"  {command('report --scores ' + quote(told['out']))}",
+        *([f"  {command('report --scores ' + quote(told['out']))}"] if told["out"] else []),
         f"  {command('why CUSTOMER_ID')}",
     ]
 

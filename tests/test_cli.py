@@ -63,7 +63,7 @@ def test_in_an_empty_folder_each_command_says_how_to_begin(
     ("words", "message"),
     [
         (("scroe",), "Did you mean 'score'?"),
-        (("score",), "Missing option '--out'"),
+        (("score",), "say where the scores go: --out FILE, or --to-database"),
         (("score", "--out", "s.csv", "--frob"), "No such option: --frob"),
         (("ui", "--port", "0"), "greater than or equal to 1"),
         (("simulate", "shop", "--customers", "many"), "--customers"),

@@ -22,7 +22,7 @@ OPTIONS = {
     "demo": ["directory", "customers", "progress"],
     "init": ["directory", "source"],
     "report": ["config", "out", "scores", "bundle", "progress"],
-    "score": ["config", "out", "customers", "at", "bundle", "progress"],
+    "score": ["config", "out", "to_database", "customers", "at", "bundle", "progress"],
     "simulate": ["directory", "customers", "months", "regime", "seed", "progress"],
     "train": ["config", "allow_leak", "progress"],
     "ui": ["config", "port", "progress"],

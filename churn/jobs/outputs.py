@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from churn.config import Config
+import pandas as pd
+import pyarrow as pa
+
+from churn.config import Config, Output
+from churn.delivery.database import check_scores_table, write_scores_to
 from churn.delivery.files import check_scores_path
-from churn.errors import ChurnError, OutputError
+from churn.errors import ChurnError, ConfigError, OutputError
 from churn.tables.atomic import check_path
 from churn.tables.files import files_of
 
@@ -25,6 +30,28 @@ def check_scores_out(out: Path, *, config: Config, listed: Path | None = None) -
         raise OutputError(f"--out {out} is one of the files read; scores would overwrite it: choose another name")
 
 
+def check_scores_database(config: Config, *, columns: Sequence[str]) -> None:
+    """Refuses a table of `[output]` that scores with these columns cannot be written to.
+
+    Raises:
+        ConfigError: there is no `[output]`.
+        OutputError: no server, no right to write, or a table that lacks a column.
+    """
+    output = _output_of(config)
+    check_scores_table(columns, url=output.url.get_secret_value(), table=output.table)
+
+
+def store_scores(scores: pd.DataFrame | pa.RecordBatchReader, config: Config, *, is_whole: bool) -> None:
+    """Writes scores to the table of `[output]`, in the place of everybody's of the same cutoff and model or, unless
+    the list is the whole of it, of the listed customers'.
+
+    Raises:
+        OutputError: as `check_scores_database`, or the connection broke off; the old rows stand then.
+    """
+    output = _output_of(config)
+    write_scores_to(scores, url=output.url.get_secret_value(), table=output.table, is_whole=is_whole)
+
+
 def check_page_out(out: Path) -> None:
     """Refuses a file for a page that cannot be written or is not called a page.
 
@@ -34,6 +61,15 @@ def check_page_out(out: Path) -> None:
     if out.suffix.lower() not in PAGE_SUFFIXES:
         raise OutputError(f"--out {out}: the page is HTML; use a name that ends in .html")
     check_path(out)
+
+
+def _output_of(config: Config) -> Output:
+    if config.output is None:
+        raise ConfigError(
+            "churn.toml names no table to write scores to; add a section [output] with "
+            'url = "postgresql://user:${PGPASSWORD}@host/database" and table = "churn_scores"'
+        )
+    return config.output
 
 
 def _inputs(config: Config) -> list[Path]:

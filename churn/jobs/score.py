@@ -19,7 +19,7 @@ from churn.errors import BundleError, TableError
 from churn.jobs.common import signals_of
 from churn.jobs.lists import list_warnings
 from churn.jobs.moments import cutoff_at
-from churn.jobs.outputs import check_scores_out
+from churn.jobs.outputs import check_scores_database, check_scores_out, store_scores
 from churn.jobs.unseen import unseen_labels
 from churn.models.bundle import GOLDEN_TOLERANCE, Bundle, load_bundle
 from churn.models.champion import champion_of, newest_of
@@ -86,14 +86,15 @@ class Scored:
 
 
 def score(
-    config: Config, *, out: Path | None = None, customers: Sequence[str] | None = None, at: int | None = None,
-    bundle: Path | None = None, progress: Progress = lambda _: None,
+    config: Config, *, out: Path | None = None, to_database: bool = False, customers: Sequence[str] | None = None,
+    at: int | None = None, bundle: Path | None = None, progress: Progress = lambda _: None,
 ) -> Scored:  # fmt: skip
     """Returns the scores of `customers` in their order (default: everybody eligible first by risk), written to `out`.
 
     Args:
         config: the project.
         out: `.parquet`, `.csv` or `.jsonl`; nothing is written without it.
+        to_database: whether they go to the table of `[output]` too.
         customers: ids; every one gets a row, scored or with the reason why not. Default: everybody in the tables.
         at: the cutoff, microseconds UTC; default the midnight after the last activity.
         bundle: a bundle's folder; default the champion, else the newest bundle.
@@ -104,6 +105,8 @@ def score(
     """
     if out is not None:
         check_scores_out(out, config=config)
+    if to_database:
+        check_scores_database(config, columns=COLUMNS)
     opened = open_bundle(config, bundle)
     warnings, model = list(opened.warnings), opened.bundle
     if opened.is_strange and out is not None and out.exists():
@@ -125,6 +128,8 @@ def score(
     if out is not None:
         metadata = {"model_id": opened.model_id, "cutoff": cutoff.label, "warnings": "; ".join(warnings)}
         write_scores(scores, out, metadata=metadata)
+    if to_database:
+        store_scores(scores, config, is_whole=customers is None)
     return Scored(scores, opened.model_id, opened.home, cutoff, tuple(warnings))
 
 

@@ -59,8 +59,8 @@ class Stream:
 
 
 @contextmanager
-def transaction(url: str, *, wrong: Wrong = TableError) -> Iterator[Any]:
-    """Yields a cursor in a transaction that ends with the block: rolled back, unless the block has committed it.
+def transaction(url: str, *, wrong: Wrong = TableError, is_kept: bool = False) -> Iterator[Any]:
+    """Yields a cursor in a transaction that ends with the block: rolled back, or kept if asked and the block ends well.
 
     Raises:
         ChurnError: as `wrong` makes it: there is no driver, no server, or the server lets nobody in.
@@ -79,6 +79,9 @@ def transaction(url: str, *, wrong: Wrong = TableError) -> Iterator[Any]:
         cursor = connection.cursor()
         try:
             yield cursor
+            if is_kept:
+                with told("the transaction", wrong=wrong):
+                    connection.commit()
         finally:
             with suppress(dbapi.Error):
                 cursor.close()
