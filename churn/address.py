@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from churn.errors import did_you_mean
 
@@ -14,7 +14,7 @@ _SHOWN_SCHEMES = ("postgresql", "postgres", "mysql", "mssql", "oracle")
 _VARIABLE = re.compile(r"\$\{\w+\}")
 _ONLY_VARIABLES = re.compile(r"(\$\{\w+\})*")
 # What stands in an address before it is expanded: a variable's name has none of the signs that divide it.
-_WRITTEN = re.compile(r"(?P<scheme>[^:/?#]*://)(?P<user>[^@/?#]*@)?(?P<rest>[^?#]*)(?P<settings>.*)", re.DOTALL)
+_WRITTEN = re.compile(r"(?P<scheme>[^/?#]*?://)(?P<user>[^@/?#]*@)?(?P<rest>[^?#]*)(?P<settings>.*)", re.DOTALL)
 _SECRET = re.compile(r"(?:^|[?&])(?:ssl)?password=([^&#]*)", re.IGNORECASE)
 
 
@@ -31,7 +31,9 @@ def problem_of(written: str) -> str | None:
     if parts is None:
         return 'must be an address such as "postgresql://user:${PGPASSWORD}@host/database"'
     password = (parts["user"] or "").removesuffix("@").partition(":")[2]
-    if not all(map(_ONLY_VARIABLES.fullmatch, [password, *_SECRET.findall(parts["settings"])])) or "@" in parts["rest"]:
+    passwords = [password, *_SECRET.findall(unquote(parts["settings"]))]
+    # A second @, or one behind ? or #, ends a password that itself holds such signs.
+    if not all(map(_ONLY_VARIABLES.fullmatch, passwords)) or "@" in parts["rest"] + parts["settings"]:
         return (
             "holds a password in plain text; put it into the environment (export PGPASSWORD=...) and write "
             "${PGPASSWORD} in its place"

@@ -13,6 +13,8 @@ from churn.errors import TableError
 from churn.tables.quoting import identifier
 from churn.tables.server import NOT_A_SELECT, Stream, each_told, told, transaction
 
+# The guard, and what would make one query mean different things on two servers.
+_SESSION = ("SET TRANSACTION READ ONLY", "SET LOCAL TimeZone = 'UTC'", "SET LOCAL DateStyle = 'ISO'")
 _TYPE = b"POSTGRESQL:type"
 _AS_IT_IS = frozenset({"bool", "int2", "int4", "int8", "float8", "text", "varchar"})
 _TIMES = frozenset({"date", "timestamp", "timestamptz"})
@@ -22,7 +24,7 @@ _TIMES = frozenset({"date", "timestamp", "timestamptz"})
 def read_query(source: TableSource) -> Iterator[pa.RecordBatchReader]:
     """Yields the rows of a source's query on its database: to be read once, inside the block.
 
-    The query runs in a read-only transaction and must be exactly one SELECT, which the server itself judges: it is
+    The query runs in a read-only transaction, in the time zone UTC, and must be exactly one SELECT, which the server itself judges: it is
     read as a subquery, and there nothing else can stand. Money (numeric) arrives exactly, as text; times as
     timestamps, with UTC where the column has a time zone; `infinity` is missing; uuid, enum and all else are text.
 
@@ -34,7 +36,8 @@ def read_query(source: TableSource) -> Iterator[pa.RecordBatchReader]:
     assert source.query is not None
     with transaction(source.url.get_secret_value()) as cursor:
         with told("the query"):
-            cursor.execute("SET TRANSACTION READ ONLY")
+            for setting in _SESSION:
+                cursor.execute(setting)
         batches = _run(cursor, source.query.strip().removesuffix(";"), source.decimal)
         stream = Stream(each_told(batches, "the query"), batches.schema)
         with stream.own_error():
