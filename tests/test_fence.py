@@ -28,7 +28,8 @@ def folder(tmp_path: Path) -> Path:
 def run(folder: Path, query: str, **files: str) -> list[dict[str, Any]]:
     source = TableSource.model_validate({"query": query, "files": files or {"people": "people.csv"}})
     config = parse_config({"tables": {"transactions": {"path": "unused.csv"}}}, directory=folder)
-    rows: list[dict[str, Any]] = fenced(query, source=source, config=config).to_pylist()
+    with fenced(query, source=source, config=config) as reader:
+        rows: list[dict[str, Any]] = reader.read_all().to_pylist()
     return rows
 
 

@@ -628,7 +628,8 @@ def test_a_query_is_read_like_a_file(tmp_path: Path) -> None:
     }
     tables, _ = read(tmp_path, tables={"transactions": source})
     assert tables["transactions"].equals(expected)
+    query = "SELECT customer_id AS who, time, amount FROM s WHERE amount = 'x'"
     with pytest.raises(TableError, match="the query returns no row"):
-        read(tmp_path, tables={"transactions": {**source, "query": "SELECT * FROM s WHERE amount = 'x'"}})
+        read(tmp_path, tables={"transactions": {**source, "query": query}})
     with pytest.raises(TableError, match='column "who" is not in the query'):
         read(tmp_path, tables={"transactions": {**source, "query": "SELECT * FROM s"}})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from churn.errors import TableError, did_you_mean
 from churn.tables.connection import connect
 from churn.tables.files import READABLE, Relation, broken_files, exact_path, files_of, relation, select_all
 from churn.tables.quoting import identifier, literal, literals
+from churn.tables.server import Stream
 
 _CSV_READERS = frozenset({"read_csv", "read_csv_auto"})
 _READERS = _CSV_READERS | {"read_parquet", "parquet_scan"}
@@ -24,6 +26,8 @@ _SELECTS = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE",
 _TYPED = frozenset({"all_varchar", "columns", "types", "dtypes", "column_types"})
 # Words that need no parentheses and whose answer differs from run to run.
 _CLOCK_WORDS = frozenset({"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp", "today"})
+
+_ROWS_AT_ONCE = 131_072
 
 Node = dict[str, Any]
 
@@ -39,8 +43,9 @@ class _Query:
     problems: list[str] = field(default_factory=list)
 
 
-def fenced(query: str, *, source: TableSource, config: Config) -> pa.Table:
-    """Returns the rows of a user's query, in its order and with its types.
+@contextmanager
+def fenced(query: str, *, source: TableSource, config: Config) -> Iterator[pa.RecordBatchReader]:
+    """Yields the rows of a user's query, in its order and with its types: to be read once, inside the block.
 
     The query may read `source.files` under their names, and files it names itself: `FROM 'reviews.csv'`,
     `read_csv('...')`, `read_parquet('...')`, relative to the folder of `churn.toml`. CSV comes as text, or ids would
@@ -58,16 +63,46 @@ def fenced(query: str, *, source: TableSource, config: Config) -> pa.Table:
     relations = [found for members in views.values() for found in members]
     paths += [found.path for found in relations if found.path is not None]
     with connect(config) as connection:
-        try:
+        with _in_own_words(connection, relations):
             for name, members in views.items():
                 connection.execute(
                     f"CREATE VIEW {identifier(name)} AS {' UNION ALL BY NAME '.join(map(select_all, members))}"
                 )
             _close_fence(connection, paths)
-            rows: pa.Table = connection.sql(rewritten).to_arrow_table()
-            return rows
-        except duckdb.Error as error:
-            raise TableError(_why_failed(connection, relations, error)) from None
+            reader = connection.sql(rewritten).to_arrow_reader(_ROWS_AT_ONCE)
+        stream = Stream(_each(reader, connection, relations), reader.schema)
+        with closing(reader), closing(stream.reader), stream.own_error():
+            yield stream.reader
+
+
+def files_behind(query: str, *, source: TableSource, config: Config) -> list[Path]:
+    """Returns the files that a user's query reads.
+
+    Raises:
+        TableError: as `fenced`, for a query that isn't a harmless SELECT and files that are not there.
+    """
+    parsed = _parse(query)
+    views, problems = _views(parsed, source, config)
+    _, paths = _with_files(query, parsed, config, problems)
+    if problems:
+        raise TableError(problems)
+    return [*paths, *(found.path for members in views.values() for found in members if found.path is not None)]
+
+
+def _each(
+    reader: pa.RecordBatchReader, connection: duckdb.DuckDBPyConnection, relations: list[Relation]
+) -> Iterator[pa.RecordBatch]:
+    with _in_own_words(connection, relations):
+        yield from reader
+
+
+@contextmanager
+def _in_own_words(connection: duckdb.DuckDBPyConnection, relations: list[Relation]) -> Iterator[None]:
+    try:
+        yield
+    # What breaks while a stream is read comes as an error of the operating system, whatever it was.
+    except (duckdb.Error, pa.ArrowException, OSError) as error:
+        raise TableError(_why_failed(connection, relations, error)) from None
 
 
 def _close_fence(connection: duckdb.DuckDBPyConnection, paths: list[Path]) -> None:
@@ -238,12 +273,13 @@ def _text_options(reader: Node, constants: list[tuple[Node, bool]]) -> list[tupl
     return [(first["query_location"] + first["query_location_length"], 0, options)] if options else []
 
 
-def _why_failed(connection: duckdb.DuckDBPyConnection, relations: list[Relation], error: duckdb.Error) -> list[str]:
+def _why_failed(connection: duckdb.DuckDBPyConnection, relations: list[Relation], error: Exception) -> list[str]:
     """What went wrong in a query: DuckDB's own words only where they cannot quote a cell."""
     if isinstance(error, duckdb.BinderException | duckdb.CatalogException | duckdb.ParserException):
         return [f"the query cannot be run: {_first_line(str(error))}"]
+    kind = str(error).partition(" Error")[0]  # the rest of the words may quote a cell
     return broken_files(connection, relations) or [
-        f"the query failed on its data ({type(error).__name__}); try it on a few rows, and use TRY_CAST"
+        f"the query failed on its data ({kind[:40]}); try it on a few rows, and use TRY_CAST"
     ]
 
 

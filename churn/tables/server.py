@@ -31,21 +31,17 @@ class Stream:
 
     Attributes:
         reader: hands the batches on; it can be read once.
-        error: what ended the batches early, if anything did.
     """
 
     def __init__(self, batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> None:
-        self.error: BaseException | None = None
-        self.reader = pa.RecordBatchReader.from_batches(schema, self._each(batches))
+        # The reader must not lead back to this object: Python cannot see through it, and would keep both for ever.
+        self._noted: list[BaseException] = []
+        self.reader = pa.RecordBatchReader.from_batches(schema, _noting(batches, self._noted))
 
-    def _each(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        try:
-            yield from batches
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            self.error = error
-            raise
+    @property
+    def error(self) -> BaseException | None:
+        """What ended the batches early, if anything did."""
+        return self._noted[0] if self._noted else None
 
     @contextmanager
     def own_error(self) -> Iterator[None]:
@@ -56,6 +52,16 @@ class Stream:
             if self.error is not None:
                 raise self.error from None
             raise
+
+
+def _noting(batches: Iterator[pa.RecordBatch], noted: list[BaseException]) -> Iterator[pa.RecordBatch]:
+    try:
+        yield from batches
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        noted.append(error)
+        raise
 
 
 @contextmanager
@@ -164,8 +170,8 @@ def _why_failed(what: str, text: str, state: str) -> str:
         return f"the server cancelled {what}; it may take too long for its statement_timeout"
     if state == "25006":
         return f"{what} must only read: {said[1] if said else 'it writes'}"
-    # Class 42 speaks of what is written in the query, every other class may quote a cell.
-    if state.startswith("42") and said:
+    # These classes speak of names and of what is written in the query; every other one may quote a cell.
+    if state.startswith(("42", "3F")) and said:
         grant = "; ask for the right to do so (GRANT)" if state == "42501" else ""
         return f"{what} cannot be run: {said[1]}{grant}"
     code = f" (SQLSTATE {state})" if state else ""
