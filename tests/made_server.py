@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests' own: made in a temporary folder, on a free port of 127.0.0.1, and gone after them."""
+"""A PostgreSQL server of the tests' own: in a temporary folder, on a free port of 127.0.0.1, and gone after them."""
 
 from __future__ import annotations
 
