@@ -22,6 +22,10 @@ gap_days = 0               # days between prediction and outcome window: time to
 # cost = 5.0
 # success_rate = 0.2
 
+# [output]                 # the table that churn score --to-database writes to
+# url = "postgresql://user:${PGPASSWORD}@host/database"
+# table = "churn_scores"
+
 # [engine]
 # memory_limit = "4GB"
 # threads = 4
@@ -32,7 +36,8 @@ gap_days = 0               # days between prediction and outcome window: time to
 #   time_format ("%d/%m/%Y %H:%M", "epoch_s", "epoch_ms"; by default ISO 8601 such as 2024-12-31T18:00:00Z),
 #   covers_from (first day the table is complete), duplicates ("drop" or "keep"),
 #   available_at (column that says when a row became known, if later than it happened),
-#   query and files instead of path: one SELECT over named files.
+#   query and files instead of path: one SELECT over named files,
+#   query and url instead of path: one SELECT on a database, url = "postgresql://user:${PGPASSWORD}@host/database".
 """
 
 
