@@ -124,6 +124,7 @@ class Engine(_Section):
 
     memory_limit: str = "4GB"
     threads: Annotated[int, Field(gt=0)] | None = None
+    buckets: Annotated[int, Field(gt=0, le=4096)] | None = None
 
 
 class Config(_Section):

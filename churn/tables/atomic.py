@@ -55,12 +55,12 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary path that takes the place of `path` when the block ends well; see `write_atomically`."""
-    with _in_plain_words(path):
+    with in_plain_words(path):
         _check_target(path)
         remove_leftovers(path.parent)
         temporary, held = _fresh_file(path)
     try:
-        with _in_plain_words(path):
+        with in_plain_words(path):
             yield temporary
             _sync(temporary)
             with contextlib.suppress(FileNotFoundError):
@@ -111,7 +111,7 @@ def check_path(path: Path) -> None:
     Raises:
         OutputError: as `write_atomically`, but for a disk that fills up meanwhile.
     """
-    with _in_plain_words(path):
+    with in_plain_words(path):
         _check_target(path)
         if not os.access(path.parent, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
@@ -148,8 +148,8 @@ def _check_target(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _in_plain_words(path: Path) -> Iterator[None]:
-    """Turns an error of the operating system into a sentence with its fix."""
+def in_plain_words(path: Path) -> Iterator[None]:
+    """Turns an error of the operating system about `path` into a sentence with its fix; raises OutputError."""
     try:
         yield
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -42,6 +43,22 @@ def read_query(source: TableSource) -> Iterator[pa.RecordBatchReader]:
         stream = Stream(each_told(batches, "the query"), batches.schema)
         with stream.own_error():
             yield stream.reader
+
+
+def estimated_bytes(source: TableSource) -> int:
+    """Returns how large the server believes the rows of a source's query to be; the query is planned and not run.
+
+    Raises:
+        TableError: as `read_query`, for all that hinders planning.
+    """
+    assert source.url is not None  # the configuration has checked that there are both
+    assert source.query is not None
+    with transaction(source.url.get_secret_value()) as cursor, told("the query"):
+        cursor.execute("SET TRANSACTION READ ONLY")
+        cursor.adbc_statement.set_options(**{"adbc.postgresql.use_copy": "false"})  # a plan cannot be copied out
+        cursor.execute(f"EXPLAIN (FORMAT JSON) {source.query.strip().removesuffix(';')}")
+        plan = json.loads(cursor.fetchall()[0][0])[0]["Plan"]
+        return int(plan["Plan Rows"]) * int(plan["Plan Width"])
 
 
 def _run(cursor: Any, query: str, decimal: str) -> pa.RecordBatchReader:

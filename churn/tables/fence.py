@@ -44,13 +44,16 @@ class _Query:
 
 
 @contextmanager
-def fenced(query: str, *, source: TableSource, config: Config) -> Iterator[pa.RecordBatchReader]:
+def fenced(
+    query: str, *, source: TableSource, config: Config, spill: Path | None = None
+) -> Iterator[pa.RecordBatchReader]:
     """Yields the rows of a user's query, in its order and with its types: to be read once, inside the block.
 
     The query may read `source.files` under their names, and files it names itself: `FROM 'reviews.csv'`,
     `read_csv('...')`, `read_parquet('...')`, relative to the folder of `churn.toml`. CSV comes as text, or ids would
     lose their zeros. The query is parsed first and must be one SELECT with no function whose answer changes from run
-    to run. It then runs on a connection that can open these files only, whose settings are locked.
+    to run. It then runs on a connection that can open these files only, whose settings are locked; what it cannot
+    hold in memory goes to `spill`.
 
     Raises:
         TableError: the query isn't such a SELECT, or a file it names cannot be read; names every problem.
@@ -62,7 +65,7 @@ def fenced(query: str, *, source: TableSource, config: Config) -> Iterator[pa.Re
         raise TableError(problems)
     relations = [found for members in views.values() for found in members]
     paths += [found.path for found in relations if found.path is not None]
-    with connect(config) as connection:
+    with connect(config, spill=spill) as connection:
         with _in_own_words(connection, relations):
             for name, members in views.items():
                 connection.execute(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -45,15 +46,15 @@ class Raw:
 
 
 @contextmanager
-def raw_rows(name: str, *, config: Config, buckets: int = 1) -> Iterator[Raw]:
-    """Yields the rows of the source of table `name`, split into so many buckets by the hash of the customer's id.
+def raw_rows(name: str, *, config: Config, buckets: int = 1, spill: Path | None = None) -> Iterator[Raw]:
+    """Yields the rows of the source of table `name`, each with its bucket of so many; `spill` as in `connect`.
 
     Raises:
         TableError: the source cannot be read, now or while its batches are; names every problem.
         ConfigError: the engine settings mean nothing to DuckDB.
     """
     source = config.tables[name]
-    with connect(config) as connection, _queried_rows(source, config) as queried:
+    with connect(config, spill=spill) as connection, _queried_rows(source, config, spill) as queried:
         if queried is None:
             relations = _relations(config, source)
         else:
@@ -63,16 +64,25 @@ def raw_rows(name: str, *, config: Config, buckets: int = 1) -> Iterator[Raw]:
         reading = Reading(source.decimal, source.time_format)
         _check_format(connection, name, reading)
         cast_rows = " UNION ALL ".join(_select_one(found, columns, origin, reading) for found in relations)
-        bucket = f"CAST(hash(customer_id) % {buckets} AS USMALLINT) AS {identifier(BUCKET)}"
-        batches = _batches(connection, f"SELECT *, {bucket} FROM ({cast_rows})", relations)
+        numbered = f"SELECT *, {bucket_sql(buckets)} AS {identifier(BUCKET)} FROM ({cast_rows})"
+        batches = _batches(connection, numbered, relations)
         yield Raw(columns, mapping_issues(name, source, relations, origin), batches)
 
 
-def _queried_rows(source: TableSource, config: Config) -> AbstractContextManager[pa.RecordBatchReader | None]:
+def bucket_sql(buckets: int) -> str:
+    """Returns the SQL of a customer's bucket; it is the same for her in every table."""
+    return f"CAST(hash(customer_id) % {buckets} AS USMALLINT)"
+
+
+def _queried_rows(
+    source: TableSource, config: Config, spill: Path | None
+) -> AbstractContextManager[pa.RecordBatchReader | None]:
     """The rows of a query as a stream that can be read once; None for files."""
     if source.query is None:
         return nullcontext()
-    return read_query(source) if source.url is not None else fenced(source.query, source=source, config=config)
+    if source.url is not None:
+        return read_query(source)
+    return fenced(source.query, source=source, config=config, spill=spill)
 
 
 def _relations(config: Config, source: TableSource) -> list[Relation]:
@@ -119,7 +129,8 @@ def _batches(connection: duckdb.DuckDBPyConnection, sql: str, relations: Sequenc
             raise TableError("does not fit into engine.memory_limit; raise it in churn.toml") from None
         problems = broken_files(connection, [found for found in relations if found.path is not None])
         if not problems:
-            raise  # no file is to blame: our mistake, and the user should see it as such
+            # No file is to blame: our mistake, and the user should see it as such, not as an error of her disk.
+            raise RuntimeError("the rows of a source cannot be read") from error
         raise TableError(problems) from None
     if not rows and relations[0].path is None:
         raise TableError("the query returns no row")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -55,18 +56,18 @@ def each_table(config: Config, read: Callable[[str], None]) -> None:
 
 
 def sift_table(
-    name: str, *, config: Config, take: Callable[[pa.Table], None], buckets: int = 1
+    name: str, *, config: Config, take: Callable[[pa.Table], None], buckets: int = 1, spill: Path | None = None
 ) -> tuple[pa.Schema, list[Issue]]:
     """Hands a table's usable rows to `take`, batch by batch, and returns their schema and what was found.
 
     The rows are neither sorted nor without repeated ones; `settled` makes them so. With one bucket there is no column
-    `:bucket`.
+    `:bucket`. What DuckDB cannot hold in memory goes to `spill`.
 
     Raises:
         TableError: the source cannot be read, or too much of it isn't readable; names every problem.
     """
     source = config.tables[name]
-    with raw_rows(name, config=config, buckets=buckets) as raw:
+    with raw_rows(name, config=config, buckets=buckets, spill=spill) as raw:
         sieve = Sieve(name, raw.columns, zone=source.timezone or config.timezone)
         for batch in raw.batches:
             take(sieve.sift(batch if buckets > 1 else batch.drop_columns(BUCKET)))
