@@ -138,11 +138,8 @@ def test_data_is_as_told(data: Path, tmp_path: Path) -> None:
         times = table["time"].to_numpy()
         assert (np.diff(times) >= np.timedelta64(0)).all()
     last = module.cutoffs(CUTOFFS)[-1]
-    after = duckdb.sql(
-        f"SELECT count(*) FROM '{data}/transactions/*.parquet' WHERE epoch_us(time) >= {last}"
-    ).fetchone()
-    assert after is not None
-    assert after[0] > 0  # whoever looks past the cutoff differs
+    times = pq.read_table(data / "transactions")["time"].cast(pa.int64()).to_numpy()
+    assert (times >= last).any()  # whoever looks past the cutoff differs
 
 
 def test_other_data_is_not_overwritten(data: Path) -> None:
