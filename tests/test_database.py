@@ -27,7 +27,7 @@ from churn.delivery.database import check_scores_table, write_scores_to
 from churn.delivery.files import read_scores
 from churn.delivery.tracking import track_run
 from churn.errors import ChurnError, OutputError, TableError
-from churn.tables.database import read_query
+from churn.tables.database import estimated_bytes, read_query
 from churn.tables.sources import read_tables
 
 pytest.importorskip("adbc_driver_postgresql", reason="needs the extra `postgres`: adbc-driver-postgresql")
@@ -212,6 +212,18 @@ def test_what_is_no_select_or_fails_is_told_and_changes_nothing(server: Server, 
         read_all(source(server, query))
     assert "\n" not in str(caught.value)
     assert "anna" not in str(caught.value)
+    assert server.rows("SELECT count(*) FROM orders") == [(2,)]
+
+
+def test_the_size_of_a_query_is_asked_without_running_it(server: Server) -> None:
+    small, large = (
+        estimated_bytes(source(server, f"SELECT i::bigint FROM generate_series(1, {rows}) AS i, pg_sleep(1000)"))
+        for rows in (10, 100_000)
+    )
+    assert small < large
+    for query in (f"{SELECT}; COMMIT; DROP TABLE orders", "ANALYZE DELETE FROM orders"):
+        with pytest.raises(TableError, match=f"{NOT_ONE_SELECT}|syntax error"):
+            estimated_bytes(source(server, query))
     assert server.rows("SELECT count(*) FROM orders") == [(2,)]
 
 
@@ -529,6 +541,11 @@ def test_the_whole_way_from_a_database_and_back(
     only = run(capsys, "score", "--to-database", "--config", str(copy.config), "--json")
     assert (only.code, only.json["out"], only.json["table"]) == (0, None, "churn_scores")
     assert server.rows("SELECT count(*) FROM churn_scores") == [(len(scores),)]
+    monkeypatch.setattr("churn.jobs.score.GOLDEN_TOLERANCE", -1.0)
+    server.run("DELETE FROM churn_scores")
+    strange = run(capsys, "score", "--to-database", "--config", str(copy.config))
+    assert (strange.code, server.rows("SELECT count(*) FROM churn_scores")) == (2, [(0,)])
+    assert "nothing is written to the database: this machine's libraries give other predictions" in strange.err
 
 
 def test_writing_without_a_place_is_told(project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -111,6 +111,8 @@ def score(
     warnings, model = list(opened.warnings), opened.bundle
     if opened.is_strange and out is not None and out.exists():
         raise BundleError(f"{out} is not overwritten: {warnings[-1]}")
+    if opened.is_strange and to_database:  # a table has no place for the warning
+        raise BundleError(f"nothing is written to the database: {warnings[-1]}")
     progress("reading tables")
     tables, _ = read_tables(config)
     without = missing_inputs(model, tables, config)

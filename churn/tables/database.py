@@ -25,9 +25,10 @@ _TIMES = frozenset({"date", "timestamp", "timestamptz"})
 def read_query(source: TableSource) -> Iterator[pa.RecordBatchReader]:
     """Yields the rows of a source's query on its database: to be read once, inside the block.
 
-    The query runs in a read-only transaction, in the time zone UTC, and must be exactly one SELECT, which the server itself judges: it is
-    read as a subquery, and there nothing else can stand. Money (numeric) arrives exactly, as text; times as
-    timestamps, with UTC where the column has a time zone; `infinity` is missing; uuid, enum and all else are text.
+    The query runs in a read-only transaction, in the time zone UTC, and must be exactly one SELECT, which the server
+    itself judges: it is read as a subquery, and there nothing else can stand. Money (numeric) arrives exactly, as text;
+    times as timestamps, with UTC where the column has a time zone; `infinity` is missing; uuid, enum and all else are
+    text.
 
     Raises:
         TableError: no driver, no server, a refused user, no SELECT, or a query that fails, now or while it is read;
