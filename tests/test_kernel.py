@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from churn.signals.kernel import MISSING, NOTHING, WHOLE, Op, edges_of, first_known, walk_back
+from churn.signals.kernel import MISSING, NOTHING, WHOLE, Op, edges_of, first_known, running_total, walk_back
 from churn.tables.history import NEVER, Int64
 
 STARTS = np.array([0, 5, 5, 7], np.int64)
 TIME = np.array([10, 20, 20, 30, 40, 15, 35], np.int64)
 KNOWN = np.array([10, 20, 33, 30, 40, 15, 90], np.int64)
 VALUES = np.array([[4, 0], [MISSING, 1], [7, 0], [-2, 0], [5, 2], [9, 0], [1, 0]], np.int64)
+OPS = [op for op in Op if op > Op.TOTAL_DAYS]
 CLOCKS = np.array([[11, NEVER], [25, 45], [NEVER, 50], [30, 35], [NEVER, NEVER], [0, 0], [0, 0]], np.int64)
 
 
@@ -21,7 +22,7 @@ def walk(op: Op, *, customer: Int64, at: Int64, windows: Int64, value: int = -1,
     numbers = VALUES[:, value].copy() if value >= 0 else NOTHING
     opens, closes = (CLOCKS[:, clock].copy() if clock >= 0 else NOTHING for clock in (begins, ends))
     edges = edges_of(STARTS, TIME, customer, at, windows)
-    return walk_back(op, edges, at, TIME, known, numbers, opens, closes, 3)
+    return walk_back(op, edges, np.arange(len(windows)), at, TIME, known, numbers, opens, closes, 3)
 
 
 def read(
@@ -61,7 +62,7 @@ def test_a_value_ceases_to_count_at_its_own_clock(at: int, expected: int) -> Non
 
 
 def test_nothing_is_missing_or_zero() -> None:
-    for op in Op:
+    for op in OPS:
         value = -1 if op in (Op.COUNT, Op.STREAK, Op.LAST_TIME, Op.FIRST_TIME) else 0
         for nobody in (1, -1):
             empty = Op.MAX <= op <= Op.FIRST_TIME or op in (Op.GAP_LAST, Op.GAP_MAX)
@@ -77,7 +78,7 @@ def test_gaps_lie_between_visible_days_only(op: Op, expected: int) -> None:
     time, known, days = np.array([1, 2, 11, 21, 31]), np.array([1, 2, 11, 50, 31]), np.array([1, 1, 11, 21, 31])
     at = np.array([45])
     edges = edges_of(np.array([0, 5]), time, np.array([0]), at, np.array([WHOLE]))
-    found = walk_back(op, edges, at, time, known, days, NOTHING, NOTHING, 0)
+    found = walk_back(op, edges, np.array([0]), at, time, known, days, NOTHING, NOTHING, 0)
     assert found[0, 0] == expected
 
 
@@ -106,7 +107,7 @@ def test_scratch_pads_do_not_mix_rows_or_customers() -> None:
     np.testing.assert_array_equal(most[1], np.resize(np.array([3, 1, 0, 0]), rows))
 
 
-@pytest.mark.parametrize("op", list(Op))
+@pytest.mark.parametrize("op", OPS)
 def test_rows_that_are_known_at_once_are_counted_as_if_it_were_told(op: Op) -> None:
     """The loops that ask for no clock give what those that ask give."""
     value = -1 if op in (Op.COUNT, Op.STREAK, Op.LAST_TIME, Op.FIRST_TIME) else 1
@@ -124,3 +125,17 @@ def test_first_known_is_the_earliest_report_inside_the_half_open_window() -> Non
     assert ask(21, 10).tolist() == [30]
     assert ask(0, 100, customer=1).tolist() == [NEVER]
     assert ask(30, 10, customer=2).tolist() == [90]
+
+
+def test_running_totals_give_what_a_walk_gives() -> None:
+    rng = np.random.default_rng(4)
+    starts, time = np.array([0, 40, 40, 100]), np.concatenate([np.sort(rng.integers(0, 90, n)) for n in (40, 60)])
+    numbers = np.where(rng.random(100) < 0.2, MISSING, rng.integers(-5, 9, 100))
+    customer, at, windows = rng.integers(-1, 3, 200), rng.integers(0, 100, 200), np.array([3, 20, WHOLE])
+    edges, all_windows = edges_of(starts, time, customer, at, windows), np.arange(3)
+    for op, total, values in [(Op.SUM, Op.TOTAL, numbers), (Op.COUNT, Op.TOTAL, numbers), (Op.DAYS, Op.TOTAL_DAYS, time // 7)]:
+        walked = walk_back(op, edges, all_windows, at, time, NOTHING, values, NOTHING, NOTHING, 0)
+        totals = running_total(op, values)
+        np.testing.assert_array_equal(
+            walk_back(total, edges, all_windows, at, time, NOTHING, totals, NOTHING, NOTHING, 0), walked
+        )

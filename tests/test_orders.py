@@ -3,6 +3,7 @@
 import datetime as dt
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from churn.tables.contract import CONTRACT
@@ -38,13 +39,17 @@ def gathered(table: pa.Table) -> list[dict[str, Any]]:
 
 def told(events: Events, customers: pa.StringArray, is_return: bool) -> list[dict[str, Any]]:
     moment = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-    quantity = [None if value == MISSING else value / MICRO for value in events.columns["quantity"].tolist()]
+    absent = np.full(len(events.time), MISSING)
+    quantity, discount, categories = (
+        [None if value == MISSING else value for value in events.columns.get(name, absent).tolist()]
+        for name in ("quantity", "discount", "categories")
+    )
     return [
         {
             "customer_id": customers[int(events.customer[row])].as_py(), "amount": int(events.columns["amount"][row]),
             "time": moment + dt.timedelta(microseconds=int(events.time[row])),
-            "available_at": moment + dt.timedelta(microseconds=int(events.known[row])), "quantity": quantity[row],
-            "discount": int(events.columns["discount"][row]), "categories": int(events.columns["categories"][row]),
+            "available_at": moment + dt.timedelta(microseconds=int(events.known[row])), "discount": discount[row],
+            "quantity": None if quantity[row] is None else quantity[row] / MICRO, "categories": categories[row],
             "is_return": is_return,
         }
         for row in range(len(events.time))
@@ -97,7 +102,7 @@ def test_returns_are_marked_or_negative() -> None:
 
 def test_absent_columns_are_missing_not_zero() -> None:
     (row,) = gathered(transactions({"order_id": "1"}))
-    assert (row["quantity"], row["discount"], row["categories"]) == (None, 0, 0)
+    assert (row["quantity"], row["discount"], row["categories"]) == (None, None, None)
 
 
 def test_the_order_of_the_rows_does_not_matter() -> None:

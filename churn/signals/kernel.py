@@ -27,67 +27,93 @@ NOTHING = np.empty(0, np.int64)
 """Stands for numbers or clocks that an accumulator doesn't need."""
 
 
+_BITS = 64
+
+
 class Op(IntEnum):
     """What an accumulator does with each row that counts."""
 
-    COUNT = 0
-    SUM = 1
-    MAX = 2
-    MIN = 3
-    LAST = 4
-    LAST_TIME = 5
-    FIRST_TIME = 6
-    STREAK = 7
-    DAYS = 8
-    GAP_SUM = 9
-    GAP_SQUARES = 10
-    GAP_LAST = 11
-    GAP_MAX = 12
-    DISTINCT = 13
-    MOST = 14
-    ONCE = 15
+    TOTAL = 0
+    TOTAL_DAYS = 1
+    COUNT = 2
+    SUM = 3
+    MAX = 4
+    MIN = 5
+    LAST = 6
+    LAST_TIME = 7
+    FIRST_TIME = 8
+    STREAK = 9
+    DAYS = 10
+    GAP_SUM = 11
+    GAP_SQUARES = 12
+    GAP_LAST = 13
+    GAP_MAX = 14
+    DISTINCT = 15
+    MOST = 16
+    ONCE = 17
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def edges_of(starts: Int64, time: Int64, customer: Int64, at: Int64, windows: Int64) -> Matrix:
-    """Returns, for each (customer, cutoff), the rows between which its windows lie, shape (len(windows) + 1, len(at)).
+    """Returns, for each (customer, cutoff), the rows between which its windows lie, shape (len(at), len(windows) + 1).
 
-    Row `edges[0, i]` is the first that is not before the cutoff, an event exactly at t being future; `edges[w + 1, i]`
+    Row `edges[i, 0]` is the first that is not before the cutoff, an event exactly at t being future; `edges[i, w + 1]`
     the first inside window w. `windows` rise, in microseconds. Customer -1 has no rows.
     """
-    edges = np.zeros((len(windows) + 1, len(at)), np.int64)
+    edges = np.zeros((len(at), len(windows) + 1), np.int64)
     for i in range(len(at)):
         if customer[i] >= 0:
             first = starts[customer[i]]
             edge = _end(time, first, starts[customer[i] + 1], at[i])
-            edges[0, i] = edge
+            edges[i, 0] = edge
             for window in range(len(windows)):
                 edge = _end(time, first, edge, at[i] - windows[window])
-                edges[window + 1, i] = edge
+                edges[i, window + 1] = edge
     return edges
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def walk_back(
-    op: int, edges: Matrix, at: Int64, time: Int64, known: Int64, numbers: Int64, begins: Int64, ends: Int64, width: int
-) -> Matrix:
-    """Returns what the accumulator holds at the edge of each window, shape (len(edges) - 1, len(at)).
+    op: int, edges: Matrix, windows: Int64, at: Int64, time: Int64, known: Int64, numbers: Int64, begins: Int64,
+    ends: Int64, width: int,
+) -> Matrix:  # fmt: skip
+    """Returns what the accumulator holds at the edge of each of `windows` (their places), shape (windows, len(at)).
 
     A row counts for the cutoff t if `time < t`, `known <= t`, its number isn't `MISSING`, and `begins <= t < ends`;
-    what is `NOTHING` asks for nothing. Codes run from 0 to `width - 1`.
+    what is `NOTHING` asks for nothing. Codes run from 0 to `width - 1`. For `TOTAL` and `TOTAL_DAYS`, `numbers` are
+    running totals (see `running_total`), which hold where every row counts from its own time on.
     """
-    out = np.empty((len(edges) - 1, len(at)), np.int64)
-    if op <= Op.SUM:
-        _add(op, edges, at, known, numbers, begins, ends, out)
+    out = np.empty((len(windows), len(at)), np.int64)
+    if op <= Op.TOTAL_DAYS:
+        _total(op, edges, windows, numbers, out)
+    elif op <= Op.SUM:
+        _add(op, edges, windows, at, known, numbers, begins, ends, out)
     elif op <= Op.FIRST_TIME:
-        _choose(op, edges, at, time, known, numbers, begins, ends, out)
+        _choose(op, edges, windows, at, time, known, numbers, begins, ends, out)
     elif op == Op.STREAK:
-        _streak(edges, at, known, numbers, begins, ends, out)
+        _streak(edges, windows, at, known, numbers, begins, ends, out)
     elif op <= Op.GAP_MAX:
-        _days(op, edges, at, known, numbers, begins, ends, out)
+        _days(op, edges, windows, at, known, numbers, begins, ends, out)
+    elif op == Op.DISTINCT and width <= _BITS:
+        _distinct(edges, windows, at, known, numbers, begins, ends, out)
     else:
-        _codes(op, edges, at, known, numbers, begins, ends, width, out)
+        _codes(op, edges, windows, at, known, numbers, begins, ends, width, out)
     return out
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def running_total(op: int, numbers: Int64) -> Int64:
+    """Returns what SUM, COUNT or DAYS of all rows before each row come to, shape (rows + 1,); days are counted where
+    they change, whoever's they are."""
+    total = np.zeros(len(numbers) + 1, np.int64)
+    for row in range(len(numbers)):
+        adds = 0
+        if op == Op.DAYS:
+            adds = 1 if row > 0 and numbers[row] != numbers[row - 1] else 0
+        elif numbers[row] != MISSING:
+            adds = numbers[row] if op == Op.SUM else 1
+        total[row + 1] = total[row] + adds
+    return total
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -127,19 +153,29 @@ def _counts(row: int, t: int, known: Int64, numbers: Int64, begins: Int64, ends:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _add(
-    op: int, edges: Matrix, at: Int64, known: Int64, numbers: Int64, begins: Int64, ends: Int64, out: Matrix
-) -> None:
-    is_plain = len(known) + len(begins) + len(ends) == 0
-    for i in range(len(at)):
-        held, high = 0, edges[0, i]
+def _total(op: int, edges: Matrix, windows: Int64, totals: Int64, out: Matrix) -> None:
+    """What lies between two edges is the difference of two running totals."""
+    for i in range(len(edges)):
+        high = edges[i, 0]
         for window in range(len(out)):
-            low = edges[window + 1, i]
-            if op == Op.COUNT and is_plain and len(numbers) == 0:
+            low = edges[i, windows[window] + 1]
+            if op == Op.TOTAL:
+                out[window, i] = totals[high] - totals[low]
+            else:
+                out[window, i] = totals[high] - totals[low + 1] + 1 if high > low else 0
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _add(
+    op: int, edges: Matrix, windows: Int64, at: Int64, known: Int64, numbers: Int64, begins: Int64, ends: Int64, out: Matrix
+) -> None:
+    is_whole = len(known) + len(numbers) + len(begins) + len(ends) == 0
+    for i in range(len(at)):
+        held, high = 0, edges[i, 0]
+        for window in range(len(out)):
+            low = edges[i, windows[window] + 1]
+            if is_whole:
                 held += high - low
-            elif op == Op.SUM and is_plain:
-                for row in range(low, high):
-                    held += numbers[row] if numbers[row] != MISSING else 0
             else:
                 for row in range(low, high):
                     if _counts(row, at[i], known, numbers, begins, ends):
@@ -150,37 +186,43 @@ def _add(
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _choose(
-    op: int, edges: Matrix, at: Int64, time: Int64, known: Int64, numbers: Int64, begins: Int64, ends: Int64,
+    op: int, edges: Matrix, windows: Int64, at: Int64, time: Int64, known: Int64, numbers: Int64, begins: Int64, ends: Int64,
     out: Matrix,
 ) -> None:  # fmt: skip
+    is_plain = len(known) + len(begins) + len(ends) == 0
     for i in range(len(at)):
-        held, row = MISSING, edges[0, i]
+        held, high = MISSING, edges[i, 0]
         for window in range(len(out)):
-            low = edges[window + 1, i]
-            while row > low:
-                row -= 1
-                if not _counts(row, at[i], known, numbers, begins, ends):
-                    continue
-                if op == Op.FIRST_TIME:
-                    held = time[row]
-                elif held == MISSING:
-                    held = time[row] if op == Op.LAST_TIME else numbers[row]
-                elif op == Op.MAX:
-                    held = max(held, numbers[row])
-                elif op == Op.MIN:
-                    held = min(held, numbers[row])
-                else:
-                    row = low  # the latest is found
+            low = edges[i, windows[window] + 1]
+            if op == Op.FIRST_TIME:
+                for row in range(low, high):
+                    if _counts(row, at[i], known, numbers, begins, ends):
+                        held = time[row]
+                        break
+            elif op == Op.MAX and is_plain:
+                for row in range(low, high):
+                    held = max(held, numbers[row])  # `MISSING` is the least there is
+            elif op <= Op.MIN:
+                for row in range(low, high):
+                    if _counts(row, at[i], known, numbers, begins, ends):
+                        is_first = held == MISSING
+                        held = numbers[row] if is_first or (numbers[row] > held) == (op == Op.MAX) else held
+            elif held == MISSING:
+                for row in range(high - 1, low - 1, -1):
+                    if _counts(row, at[i], known, numbers, begins, ends):
+                        held = time[row] if op == Op.LAST_TIME else numbers[row]
+                        break
             out[window, i] = held
+            high = low
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _streak(edges: Matrix, at: Int64, known: Int64, numbers: Int64, begins: Int64, ends: Int64, out: Matrix) -> None:
+def _streak(edges: Matrix, windows: Int64, at: Int64, known: Int64, numbers: Int64, begins: Int64, ends: Int64, out: Matrix) -> None:
     """The rows that count, from the latest visible one back to the first that doesn't."""
     for i in range(len(at)):
-        held, row, is_over = 0, edges[0, i], False
+        held, row, is_over = 0, edges[i, 0], False
         for window in range(len(out)):
-            while row > edges[window + 1, i]:
+            while row > edges[i, windows[window] + 1]:
                 row -= 1
                 if len(known) and known[row] > at[i]:
                     continue
@@ -191,15 +233,15 @@ def _streak(edges: Matrix, at: Int64, known: Int64, numbers: Int64, begins: Int6
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _days(
-    op: int, edges: Matrix, at: Int64, known: Int64, days: Int64, begins: Int64, ends: Int64, out: Matrix
+    op: int, edges: Matrix, windows: Int64, at: Int64, known: Int64, days: Int64, begins: Int64, ends: Int64, out: Matrix
 ) -> None:
     """Gaps lie between distinct days of *visible* rows: taken beforehand, they would know of late rows."""
     is_plain = len(known) + len(begins) + len(ends) == 0
     for i in range(len(at)):
         held = MISSING if op >= Op.GAP_LAST else 0
-        later, row = NEVER, edges[0, i]
+        later, row = NEVER, edges[i, 0]
         for window in range(len(out)):
-            low = edges[window + 1, i]
+            low = edges[i, windows[window] + 1]
             while row > low:
                 row -= 1
                 day = days[row]
@@ -222,16 +264,35 @@ def _days(
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _distinct(edges: Matrix, windows: Int64, at: Int64, known: Int64, codes: Int64, begins: Int64, ends: Int64, out: Matrix) -> None:
+    """How many of a few codes there are: each is a bit."""
+    is_plain = len(known) + len(begins) + len(ends) == 0
+    for i in range(len(at)):
+        seen, high = np.uint64(0), edges[i, 0]
+        for window in range(len(out)):
+            low = edges[i, windows[window] + 1]
+            for row in range(low, high):
+                if codes[row] != MISSING and (is_plain or _counts(row, at[i], known, codes, begins, ends)):
+                    seen |= np.uint64(1) << np.uint64(codes[row])
+            count, rest = 0, seen
+            while rest:
+                rest &= rest - np.uint64(1)
+                count += 1
+            out[window, i] = count
+            high = low
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _codes(
-    op: int, edges: Matrix, at: Int64, known: Int64, codes: Int64, begins: Int64, ends: Int64, width: int, out: Matrix
+    op: int, edges: Matrix, windows: Int64, at: Int64, known: Int64, codes: Int64, begins: Int64, ends: Int64, width: int, out: Matrix
 ) -> None:
     """Tallies per code; ONCE counts the codes with exactly one row, if that row counts: a second takes it back."""
     # A tally belongs to the walk whose number is stamped on it, so nothing has to be cleared between walks.
     stamp, tally = np.zeros(width, np.int64), np.zeros(width, np.int64)
     for i in range(len(at)):
-        held, row = 0, edges[0, i]
+        held, row = 0, edges[i, 0]
         for window in range(len(out)):
-            while row > edges[window + 1, i]:
+            while row > edges[i, windows[window] + 1]:
                 row -= 1
                 code = codes[row]
                 if code == MISSING or (len(known) and known[row] > at[i]):

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from churn.signals.derived import Float64, Moment, derive, season_of
-from churn.signals.kernel import MISSING, NOTHING, WHOLE, Op, edges_of, walk_back
+from churn.signals.kernel import MISSING, NOTHING, WHOLE, Op, edges_of, running_total, walk_back
 from churn.signals.recipes import Recipe, base_recipes
 from churn.signals.streams import Stream, Value
 from churn.tables.history import DAY, Int64
 from churn.timeline.rhythm import Prior
 
-_CHUNK = 16_384
+_CHUNK = 16_000
 """Rows computed at a time: what is read of them stays in the processor's cache."""
 
 Start = int | None | Int64
 """From when a table is complete: microseconds, for all rows or for each; None: always."""
 
 _CODED = (Op.DISTINCT, Op.MOST, Op.ONCE)
+_TOTALLED = (Op.COUNT, Op.SUM, Op.DAYS)
+_COUNTING = (Op.COUNT, Op.LAST_TIME, Op.FIRST_TIME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +104,8 @@ class _Accumulator:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """One stream laid out for the kernel; `places` tells which accumulators, each at which of its windows, answer a
-    recipe."""
+    """One stream laid out for the kernel: `windows` are those of all streams; `places` tells which accumulators, each
+    at which of its windows, answer a recipe."""
 
     stream: Stream
     known: Int64
@@ -111,18 +113,19 @@ class _Plan:
     accumulators: tuple[_Accumulator, ...]
     places: dict[Recipe, list[tuple[int, int]]]
 
-    def run(self, customer: Int64, at: Int64) -> dict[Recipe, list[Int64]]:
-        """What the kernel reads for each recipe, arrays of shape (rows,)."""
-        stream = self.stream
-        edges = edges_of(stream.starts, stream.time, customer, at, self.windows)
-        reads = []
+    def run(self, edges: Int64, at: Int64) -> dict[Recipe, list[Int64]]:
+        """What the kernel reads for each recipe between the edges of the windows, arrays of shape (rows,)."""
+        stream, reads = self.stream, []
         for asked in self.accumulators:
             numbers, begins, ends = (
                 NOTHING if array is None else array
                 for array in (asked.value.numbers, asked.value.begins, asked.value.ends)
             )
-            between = edges[np.concatenate([[0], asked.windows + 1])]
-            reads.append(walk_back(asked.op, between, at, stream.time, self.known, numbers, begins, ends, asked.width))
+            reads.append(
+                walk_back(
+                    int(asked.op), edges, asked.windows, at, stream.time, self.known, numbers, begins, ends, asked.width
+                )
+            )
         return {recipe: [reads[place][window] for place, window in held] for recipe, held in self.places.items()}
 
 
@@ -152,12 +155,16 @@ def compute_signals(
         moment = Moment(season, prior, horizon_days, gap_days)
         covered = {table: _cut(begin, piece) for table, begin in covers_from.items()}
         exact = _exact(plans, recipes, customer[piece], at[piece], moment, covered)
-        for number, feature in enumerate(exact.values()):
+        for number, feature in enumerate(exact):
             block[number, piece] = feature
 
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(compute, range(0, len(at), _CHUNK)):
-            pass
+    starts = range(0, len(at), _CHUNK)
+    if threads == 1:
+        for start in starts:
+            compute(start)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(compute, starts))
     return _delivered(recipes, block)
 
 
@@ -168,22 +175,24 @@ def exact_signals(
     """Returns the same features by name as float64, before they are rounded to be delivered (categories as codes)."""
     season = season_of(at, prior=prior, gap_days=gap_days, horizon_days=horizon_days)
     plans = _plans(streams, base_recipes(tuple(recipes)))
-    return _exact(plans, recipes, customer, at, Moment(season, prior, horizon_days, gap_days), covers_from)
+    exact = _exact(plans, recipes, customer, at, Moment(season, prior, horizon_days, gap_days), covers_from)
+    return {recipe.name: feature for recipe, feature in zip(recipes, exact, strict=True)}
 
 
 def _exact(
     plans: Sequence[_Plan], recipes: Sequence[Recipe], customer: Int64, at: Int64, moment: Moment,
     covers_from: Mapping[str, Start],
-) -> dict[str, Float64]:  # fmt: skip
+) -> list[Float64]:  # fmt: skip
     # Copies: the kernel is compiled for writable arrays, and what pandas hands out is not.
     found = _base_features(plans, np.array(customer, np.int64), np.array(at, np.int64), covers_from)
-    return {recipe.name: _feature(recipe, found, moment) for recipe in recipes}
+    return [_feature(recipe, found, moment) for recipe in recipes]
 
 
 def _base_features(
     plans: Sequence[_Plan], customer: Int64, at: Int64, covers_from: Mapping[str, Start]
 ) -> dict[Recipe, Float64]:  # fmt: skip
     found: dict[Recipe, Float64] = {}
+    edges: dict[tuple[int, int], Int64] = {}
     for plan in plans:
         starts = [begin for table in plan.stream.tables if (begin := covers_from.get(table)) is not None]
         is_uncovered = {
@@ -191,7 +200,11 @@ def _base_features(
             for window in {recipe.window for recipe in plan.places} - {None}
             if window is not None and starts
         }
-        for recipe, read in plan.run(customer, at).items():
+        # Streams of the same events have the same edges.
+        events = id(plan.stream.starts), id(plan.stream.time)
+        if events not in edges:
+            edges[events] = edges_of(plan.stream.starts, plan.stream.time, customer, at, plan.windows)
+        for recipe, read in plan.run(edges[events], at).items():
             unit = plan.stream.values[recipe.value].unit if recipe.value in plan.stream.values else 1.0
             feature = BASE_HOWS[recipe.how].finish(read, at, unit)
             if recipe.window in is_uncovered:
@@ -229,18 +242,20 @@ def _plans(streams: Mapping[str, Stream], recipes: Iterable[Recipe]) -> list[_Pl
     for recipe in recipes:
         if recipe.table in streams and _column_of(recipe) in {"", *streams[recipe.table].values}:
             by_stream.setdefault(recipe.table, []).append(recipe)
-    return [_plan(streams[name], asked) for name, asked in by_stream.items()]
+    windows = sorted({_length(recipe) for asked in by_stream.values() for recipe in asked})
+    return [_plan(streams[name], asked, windows) for name, asked in by_stream.items()]
 
 
-def _plan(stream: Stream, recipes: Sequence[Recipe]) -> _Plan:
-    lengths = sorted({_length(recipe) for recipe in recipes})
+def _plan(stream: Stream, recipes: Sequence[Recipe], lengths: Sequence[int]) -> _Plan:
+    known = NOTHING if stream.known is stream.time else stream.known
     asked: dict[tuple[Op, str, tuple[str, ...] | None], set[int]] = {}
     for recipe in recipes:
         for op in BASE_HOWS[recipe.how].ops:
             asked.setdefault((op, recipe.value, recipe.labels), set()).add(lengths.index(_length(recipe)))
     values = {(recipe.value, recipe.labels): _value(stream, recipe) for recipe in recipes}
+    whole = {key: _without_numbers(value) for key, value in values.items()}
     accumulators = [
-        _Accumulator(op, values[name, labels], np.array(sorted(windows)), _width(op, values[name, labels]))
+        _accumulator(op, (whole if op in _COUNTING else values)[name, labels], sorted(windows), known=known)
         for (op, name, labels), windows in asked.items()
     ]
     number = {key: place for place, key in enumerate(asked)}
@@ -249,9 +264,22 @@ def _plan(stream: Stream, recipes: Sequence[Recipe]) -> _Plan:
         keys = [(op, recipe.value, recipe.labels) for op in BASE_HOWS[recipe.how].ops]
         window = lengths.index(_length(recipe))
         places[recipe] = [(number[key], sorted(asked[key]).index(window)) for key in keys]
-    has_late_rows = stream.known is not stream.time and bool((stream.known > stream.time).any())
-    known = stream.known if has_late_rows else NOTHING
     return _Plan(stream, known, np.array(lengths, np.int64), tuple(accumulators), places)
+
+
+def _accumulator(op: Op, value: Value, windows: Sequence[int], *, known: Int64) -> _Accumulator:
+    """Where every row counts from its own time on, sums over stretches of rows are differences of running totals."""
+    is_plain = known is NOTHING and value.begins is None and value.ends is None
+    if is_plain and op in _TOTALLED and value.numbers is not None:
+        total = Op.TOTAL_DAYS if op == Op.DAYS else Op.TOTAL
+        op, value = total, replace(value, numbers=running_total(int(op), value.numbers))
+    return _Accumulator(op, value, np.array(windows, np.int64), _width(op, value))
+
+
+def _without_numbers(value: Value) -> Value:
+    """The value for those who only count: numbers none of which is missing count like the rows themselves."""
+    is_whole = value.numbers is not None and not (value.numbers == MISSING).any()
+    return replace(value, numbers=None) if is_whole else value
 
 
 def _width(op: Op, value: Value) -> int:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from churn.signals.kernel import MISSING, first_known
 from churn.tables.contract import CONTRACT
-from churn.tables.history import DAY, NEVER, Events, Int64, events_of, unsettled_events
+from churn.tables.history import DAY, NEVER, Events, Int64, events_of, rows_of, unsettled
 from churn.tables.orders import MICRO, Orders, micro, orders_of
 from churn.tables.sorting import dense_codes
 from churn.timeline import rhythm, voice
@@ -103,7 +103,7 @@ def streams(tables: Tables, *, customers: pa.StringArray, timezone: str, activit
     bought = orders_of(tables["transactions"], customers=customers) if "transactions" in tables else None
     made = {}
     if activity == "visits":
-        visits = unsettled_events(tables["visits"].select(_TIMES), customers=customers)
+        visits = unsettled(rows_of(tables["visits"].select(_TIMES), customers=customers))
         made["activity"] = _activity(visits, "visits", bucket)
     elif bought is not None:
         made["activity"] = _activity(bought.purchases, "transactions", bucket)
@@ -122,14 +122,19 @@ def _activity(events: Events, table: str, bucket: _Bucket) -> Stream:
 
 def _bought(orders: Orders) -> dict[str, Stream]:
     bought, given_back, lines = orders.purchases, orders.returns, orders.lines
+    values = {"spend": _money(bought, "amount")}
+    if "discount" in bought.columns:
+        values["discount"] = _money(bought, "discount")
+    if "quantity" in bought.columns:
+        values["quantity"] = Value(_whole(bought, "quantity"), MICRO)
+    if "categories" in bought.columns:
+        values["categories"] = Value(_whole(bought, "categories"))
+    refund = Value(np.abs(_whole(given_back, "amount")), CENTS)
     return {
-        "orders": _stream(bought, "transactions", {
-            "spend": _money(bought, "amount"), "discount": _money(bought, "discount"),
-            "quantity": Value(_whole(bought, "quantity"), MICRO), "categories": Value(_whole(bought, "categories")),
-        }),
-        "returns": _stream(given_back, "transactions", {"refund": Value(np.abs(_whole(given_back, "amount")), CENTS)}),
-        "items": _stream(lines, "transactions", {name: _code(lines, name) for name in lines.columns}),
-    }  # fmt: skip
+        "orders": _stream(bought, "transactions", values),
+        "returns": _stream(given_back, "transactions", {"refund": refund}),
+        "items": _stream(lines, "transactions", {name: _code(lines, name) for name in lines.labels if name in lines.columns}),
+    }
 
 
 def _visits(bucket: _Bucket) -> dict[str, Stream]:
@@ -330,7 +335,7 @@ def _numbered(events: Events, codes: Int64, count: int) -> Value:
     """Codes of something to be told apart within a customer; where there are many they are numbered anew from 0 for
     each customer, so that a scratch pad is as wide as the most varied customer."""
     if count <= _FEW_CODES:
-        return Value(np.where(codes < 0, MISSING, codes))
+        return Value(codes if codes.min(initial=0) >= 0 else np.where(codes < 0, MISSING, codes))
     return Value(dense_codes(events.starts, codes, MISSING))
 
 

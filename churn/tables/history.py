@@ -30,7 +30,8 @@ class Events:
     Attributes:
         starts: shape (customers + 1,); the rows of customer c are `starts[c]:starts[c + 1]`.
         time: shape (rows,), microseconds UTC: when each row happened.
-        known: shape (rows,), microseconds UTC: when each row became known (`available_at`, never before `time`).
+        known: shape (rows,), microseconds UTC: when each row became known (`available_at`, never before `time`); the
+            array `time` itself where none became known later.
         columns: each of shape (rows,): money int64 cents, number float64 (NaN where null), flag int8 (-1 where null),
             clock int64 microseconds (`NEVER` where null), id and category int32 codes (-1 where null).
         labels: what the codes of an id or category column stand for, sorted.
@@ -49,9 +50,11 @@ class Events:
 
     def keep(self, mask: npt.NDArray[np.bool_]) -> Events:
         """Returns the events where `mask` is true, in the same order."""
-        kept = np.concatenate([[0], np.cumsum(mask, dtype=np.int64)])
-        columns = {name: values[mask] for name, values in self.columns.items()}
-        return Events(kept[self.starts], self.time[mask], self.known[mask], columns, self.labels)
+        rows = np.flatnonzero(mask)
+        time = self.time[rows]
+        known = time if self.known is self.time else self.known[rows]
+        columns = {name: values[rows] for name, values in self.columns.items()}
+        return Events(np.searchsorted(rows, self.starts), time, known, columns, self.labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +88,29 @@ def histories(tables: Mapping[str, pa.Table], *, customers: pa.StringArray | Non
 
 def events_of(table: pa.Table, *, customers: pa.StringArray, time_column: str = "time") -> Events:
     """Returns the rows of an event table as arrays, sorted by customer, time and then every other column."""
-    return settled(unsettled_events(table, customers=customers, time_column=time_column))
+    return settled(unsettled(rows_of(table, customers=customers, time_column=time_column)))
 
 
-def unsettled_events(table: pa.Table, *, customers: pa.StringArray, time_column: str = "time") -> Events:
-    """Returns the rows of an event table sorted by customer and time alone: those of one moment stand as they came."""
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of a table as arrays, in the order in which they came; see `Events` for what they hold.
+
+    Attributes:
+        code: the customer of each row, -1 for one who isn't asked for; int32.
+        customers: how many customers are asked for.
+    """
+
+    code: npt.NDArray[np.int32]
+    customers: int
+    time: Int64
+    known: Int64
+    columns: dict[str, Array]
+    labels: dict[str, list[str]]
+
+
+def rows_of(table: pa.Table, *, customers: pa.StringArray, time_column: str = "time") -> Rows:
+    """Returns the rows of an event table as arrays."""
     time = _microseconds(table[time_column], NEVER)
-    order, starts, is_sorted = by_customer_and_time(codes_of(table["customer_id"], customers), time, len(customers))
-    known = time
-    if "available_at" in table.column_names:
-        known = np.maximum(_microseconds(table["available_at"], 0), time)
     columns: dict[str, Array] = {}
     labels: dict[str, list[str]] = {}
     for name in table.column_names:
@@ -102,11 +118,19 @@ def unsettled_events(table: pa.Table, *, customers: pa.StringArray, time_column:
             columns[name], coded = _plain(table[name])
             if coded is not None:
                 labels[name] = coded
+    return Rows(codes_of(table["customer_id"], customers), len(customers), time, _known(table, time), columns, labels)
+
+
+def unsettled(rows: Rows, *, mask: npt.NDArray[np.bool_] | None = None) -> Events:
+    """Returns the rows (those where `mask` is true) sorted by customer and time alone: those of one moment stand as
+    they came."""
+    code = rows.code if mask is None else np.where(mask, rows.code, np.int32(-1))
+    order, starts, is_sorted = by_customer_and_time(code, rows.time, rows.customers)
     if is_sorted:
-        return Events(starts, time, known, columns, labels)
-    at = time[order]
-    later = at if known is time else known[order]
-    return Events(starts, at, later, {name: values[order] for name, values in columns.items()}, labels)
+        return Events(starts, rows.time, rows.known, rows.columns, rows.labels)
+    time = rows.time[order]
+    known = time if rows.known is rows.time else rows.known[order]
+    return Events(starts, time, known, {name: values[order] for name, values in rows.columns.items()}, rows.labels)
 
 
 def settled(events: Events) -> Events:
@@ -118,7 +142,7 @@ def settled(events: Events) -> Events:
     by = [*(values[rows] for values in reversed(events.columns.values())), events.known[rows], runs]
     order = rows[np.lexsort(by)]
     columns = {name: _replaced(values, rows, values[order]) for name, values in events.columns.items()}
-    known = _replaced(events.known, rows, events.known[order])
+    known = events.known if events.known is events.time else _replaced(events.known, rows, events.known[order])
     return Events(events.starts, events.time, known, columns, events.labels)
 
 
@@ -134,6 +158,13 @@ def _events(name: str, table: pa.Table, customers: pa.StringArray) -> Events:
     time_column = CONTRACT[name].time_column
     assert time_column is not None  # only event tables come here
     return events_of(table, customers=customers, time_column=time_column)
+
+
+def _known(table: pa.Table, time: Int64) -> Int64:
+    if "available_at" not in table.column_names:
+        return time
+    known = np.maximum(_microseconds(table["available_at"], 0), time)
+    return known if (known > time).any() else time
 
 
 def _aligned(profile: pa.Table, customers: pa.StringArray) -> pa.Table:
@@ -157,11 +188,13 @@ def _plain(column: pa.ChunkedArray) -> tuple[Array, list[str] | None]:
     """The column as a plain array and, if it is text, the sorted labels of its codes."""
     kind = column.type
     if pa.types.is_string(kind):
-        coded = column.combine_chunks().dictionary_encode()
+        return _plain(column.dictionary_encode())
+    if pa.types.is_dictionary(kind):
+        coded = column.unify_dictionaries().combine_chunks()
         order = pc.sort_indices(coded.dictionary).to_numpy()
         rank = np.append(np.argsort(order), -1).astype(np.int32)
-        codes = pc.fill_null(coded.indices, len(order)).to_numpy(zero_copy_only=False)
-        return rank[codes], coded.dictionary.take(pa.array(order)).to_pylist()
+        codes = pc.fill_null(coded.indices.cast(pa.int32()), len(order)).to_numpy(zero_copy_only=False)
+        return rank[codes], coded.dictionary.take(pa.array(order)).cast(pa.string()).to_pylist()
     if pa.types.is_timestamp(kind):
         return _microseconds(column, NEVER), None
     if pa.types.is_boolean(kind):

@@ -28,6 +28,8 @@ def by_customer_and_time(code: Int32, time: Int64, customers: int) -> tuple[Int6
             is_sorted &= place[code[row]] == row
             order[place[code[row]]] = row
             place[code[row]] += 1
+    if _is_rising(time):
+        return order, starts, is_sorted
     for customer in range(customers):
         low, high = starts[customer], starts[customer + 1]
         for row in range(low + 1, high):
@@ -37,6 +39,14 @@ def by_customer_and_time(code: Int32, time: Int64, customers: int) -> tuple[Int6
                 is_sorted = False
                 break
     return order, starts, is_sorted
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _is_rising(time: Int64) -> bool:
+    for row in range(1, len(time)):
+        if time[row] < time[row - 1]:
+            return False
+    return True
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

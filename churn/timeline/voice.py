@@ -35,9 +35,11 @@ def unit_score(feedback: pa.Table) -> npt.NDArray[np.float64]:
     rows = feedback.num_rows
     if "score" not in feedback.column_names:
         return np.full(rows, np.nan)
-    kinds = feedback["kind"].to_pylist()
-    low = _given(feedback, "score_min", np.array([_SCALES.get(kind, (0.0, 1.0))[0] for kind in kinds]))
-    high = _given(feedback, "score_max", np.array([_SCALES.get(kind, (0.0, 1.0))[1] for kind in kinds]))
+    scales = np.array([*_SCALES.values(), (0.0, 1.0)])
+    kind = pc.index_in(feedback["kind"].cast(pa.string()), pa.array(list(_SCALES)))
+    usual = scales[pc.fill_null(kind, len(_SCALES)).to_numpy()]
+    low = _given(feedback, "score_min", usual[:, 0])
+    high = _given(feedback, "score_max", usual[:, 1])
     score = _given(feedback, "score", np.full(rows, np.nan))
     span = np.where(high > low, high - low, np.nan)
     unit = np.clip((score - low) / span, 0.0, 1.0)
@@ -50,7 +52,7 @@ def unit_score(feedback: pa.Table) -> npt.NDArray[np.float64]:
 def is_negative(feedback: pa.Table) -> npt.NDArray[np.bool_]:
     """Returns, per feedback row, whether it says that something is wrong: a complaint, NPS <= 6, or a score in the
     worst 40 % of its scale (also of a mention)."""
-    kind = feedback["kind"]
+    kind = feedback["kind"].cast(pa.string())
     unit = unit_score(feedback)
     is_nps = np.asarray(pc.is_in(kind, value_set=pa.array(["nps"])))
     is_complaint = np.asarray(pc.is_in(kind, value_set=pa.array(["complaint"])))

@@ -1,0 +1,93 @@
+"""A bucket: the unit of work on a laptop and on a cluster. The tables of some customers go in, their signals come out;
+each customer's depend on her own rows and on what is asked alone, so that any split gives the same numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from churn.signals.local import compute_signals
+from churn.signals.recipes import Recipe, recipe_of
+from churn.signals.streams import streams
+from churn.tables.history import Int64, codes_of
+from churn.timeline.mbg_nbd import MbgNbd
+from churn.timeline.rhythm import Prior
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of every bucket alike: nothing in it was learnt from the bucket.
+
+    Attributes:
+        recipes: the signals, in the order of their columns.
+        prior: the frozen prior of the base, for rhythm.
+        horizon_days: length of the outcome window.
+        gap_days: days between the cutoff and the outcome window.
+        timezone: of days and weekdays.
+        activity: what "coming" means, `purchases` or `visits`.
+        covers_from: by cutoff (microseconds UTC) and table, from when the table is complete as known at that cutoff.
+    """
+
+    recipes: tuple[Recipe, ...]
+    prior: Prior
+    horizon_days: int
+    gap_days: int
+    timezone: str
+    activity: str
+    covers_from: Mapping[int, Mapping[str, int]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the same as plain JSON data; `asked_of` reads it back."""
+        covers = {str(at): dict(starts) for at, starts in self.covers_from.items()}
+        return {
+            "recipes": [recipe.as_dict() for recipe in self.recipes], "prior": asdict(self.prior),
+            "horizon_days": self.horizon_days, "gap_days": self.gap_days, "timezone": self.timezone,
+            "activity": self.activity, "covers_from": covers,
+        }  # fmt: skip
+
+    def covered(self, at: Int64) -> dict[str, Int64]:
+        """Returns per table from when it is complete, for each cutoff of `at`; shape (rows,)."""
+        cutoffs, place = np.unique(at, return_inverse=True)
+        starts = [self.covers_from.get(int(cutoff), {}) for cutoff in cutoffs]
+        tables = sorted({table for start in starts for table in start})
+        always = np.iinfo(np.int64).min
+        return {table: np.array([start.get(table, always) for start in starts], np.int64)[place] for table in tables}
+
+
+def asked_of(told: Mapping[str, Any]) -> Asked:
+    """Returns what `Asked.to_dict` told of."""
+    prior = told["prior"]
+    return Asked(
+        recipes=tuple(recipe_of(recipe) for recipe in told["recipes"]),
+        prior=Prior(prior["shape"], prior["days"], tuple(prior["season"]), MbgNbd(**prior["dropout"])),
+        horizon_days=told["horizon_days"], gap_days=told["gap_days"], timezone=told["timezone"],
+        activity=told["activity"],
+        covers_from={int(at): dict(starts) for at, starts in told["covers_from"].items()},
+    )  # fmt: skip
+
+
+def bucket_signals(tables: Mapping[str, pa.Table], rows: pa.Table, asked: Asked, *, threads: int = 1) -> pd.DataFrame:
+    """Returns the signals of `rows` in their order, one column per recipe, float32 or categorical.
+
+    At the cutoff t a row of the tables is used if `time < t` and it was known by t.
+
+    Args:
+        tables: canonical tables by name; rows of customers who are not asked for are left out.
+        rows: columns customer_id (text) and at (cutoffs, int64 microseconds UTC).
+        asked: the recipes and what is frozen.
+        threads: how many share the work; the result is the same.
+    """
+    customers = pc.unique(rows["customer_id"].cast(pa.string()))
+    customers = customers.take(pc.sort_indices(customers))
+    at = np.asarray(rows["at"], np.int64)
+    return compute_signals(
+        streams(tables, customers=customers, timezone=asked.timezone, activity=asked.activity), asked.recipes,
+        customer=codes_of(rows["customer_id"], customers).astype(np.int64), at=at, prior=asked.prior,
+        horizon_days=asked.horizon_days, gap_days=asked.gap_days, covers_from=asked.covered(at), threads=threads,
+    )  # fmt: skip
