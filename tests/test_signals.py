@@ -38,7 +38,10 @@ def recipes(data: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def rows(data: Path) -> pa.Table:
-    return pq.read_table(importlib.import_module("signal_data").rows_file(data, CUTOFFS))
+    """Of the first and the last cutoff: enough to mix them up."""
+    every = pq.read_table(importlib.import_module("signal_data").rows_file(data, CUTOFFS))
+    at = every["at"].to_numpy()
+    return every.filter(pa.array((at == at.min()) | (at == at.max())))
 
 
 @pytest.fixture(scope="module")
