@@ -12,12 +12,10 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pyarrow as pa
-from signal_data import DAY
+from signal_data import DAY, THREADS
 from signal_recipes import STREAMS, edge, of_table
 
 from churn.signals import Recipe
-
-THREADS = 2
 
 _VIEWS = {
     "transactions": "amount, channel, category",
@@ -75,7 +73,9 @@ def tiles_of_periods(folder: Path, rows: pa.Table, recipes: Sequence[Recipe]) ->
         database.register("edges", days)
         for table in dict.fromkeys(STREAMS.values()):
             _make_tiles(database, table, recipes)
-            merged = ", ".join(f"{_merge(key)} AS {_name(key)}" for key in _held(of_table(recipes, table)))
+            merged = ", ".join(
+                f"{_stored(key, _merge(key))} AS {_name(key)}" for key in _held(of_table(recipes, table))
+            )
             database.execute(
                 f"CREATE TABLE merged AS SELECT customer_id, edges.day, {merged} FROM tiles_{table} "
                 "ASOF JOIN edges ON tiles_{table}.day >= edges.day GROUP BY ALL".replace("{table}", table)
@@ -115,9 +115,14 @@ def _cutoffs(rows: pa.Table) -> list[int]:
     return [int(at) for at in np.unique(rows["at"].to_numpy())]
 
 
+def _key(recipe: Recipe, op: str) -> Key:
+    """What is held for a recipe's operation; an amount is never null, so that its rows are those of the stream."""
+    return recipe.table, "" if op == "n" and recipe.value in _UNITS else recipe.value, op
+
+
 def _held(recipes: Iterable[Recipe]) -> list[Key]:
     """The operations that the recipes need, each once; what is last needs to know of when."""
-    needed = [(recipe.table, recipe.value, op) for recipe in recipes for op in _OPS[recipe.how]]
+    needed = [_key(recipe, op) for recipe in recipes for op in _OPS[recipe.how]]
     needed += [(stream, value, "h") for stream, value, op in needed if op == "l"]
     return list(dict.fromkeys(needed))
 
@@ -151,7 +156,7 @@ def _aggregates_of_rows(table: str, recipes: Sequence[Recipe], at: int | None) -
     for recipe in recipes:
         since = [] if recipe.window is None else [f"us >= {t} - {recipe.window * DAY}"]
         for op in _OPS[recipe.how]:
-            found[_column(recipe, op)] = _raw((recipe.table, recipe.value, op), since)
+            found[_column(recipe, op)] = _raw(_key(recipe, op), since)
     listed = ", ".join(f"{aggregate} AS {name}" for name, aggregate in found.items())
     if at is None:
         cutoffs = "(SELECT DISTINCT t FROM wanted)"
@@ -165,7 +170,7 @@ def _aggregates_of_tiles(table: str, recipes: Sequence[Recipe], at: int | None) 
     for recipe in recipes:
         since = "" if recipe.window is None else f" FILTER (day >= {(at - recipe.window * DAY) // DAY})"
         for op in _OPS[recipe.how]:
-            merged = f"{_merge((recipe.table, recipe.value, op))}{since}"
+            merged = f"{_merge(_key(recipe, op))}{since}"
             found[_column(recipe, op)] = f"bit_count({merged})" if op == "b" else merged
     listed = ", ".join(f"{aggregate} AS {name}" for name, aggregate in found.items())
     return f"SELECT customer_id, {listed} FROM tiles_{table} WHERE day < {at // DAY} GROUP BY customer_id"
@@ -177,7 +182,7 @@ def _make_tiles(database: duckdb.DuckDBPyConnection, table: str, recipes: Sequen
         if op == "b":
             labels = f"(SELECT DISTINCT {value} FROM {table} WHERE {value} IS NOT NULL ORDER BY 1)"
             database.execute(f"CREATE OR REPLACE TYPE {value}_of_{table} AS ENUM {labels}")
-    listed = ", ".join(f"{_tile(table, key)} AS {_name(key)}" for key in held)
+    listed = ", ".join(f"{_stored(key, _tile(table, key))} AS {_name(key)}" for key in held)
     database.execute(
         f"CREATE TABLE tiles_{table} AS SELECT customer_id, us // {DAY} AS day, {listed} FROM {table} GROUP BY ALL"
     )
@@ -191,6 +196,11 @@ def _tile(table: str, key: Key) -> str:
         code = f"bit_or(1::BIGINT << enum_code({value}::{value}_of_{table}))"
         return f"{code} FILTER ({_ROWS.get((stream, value), 'true')})"
     return _raw(key, [])
+
+
+def _stored(key: Key, aggregate: str) -> str:
+    """Whole numbers in 64 bits: DuckDB's sums of them have 128, and all that follows would be slower for it."""
+    return f"({aggregate})::BIGINT" if key[2] in "nd" or (key[2] == "s" and key[1] in _UNITS) else aggregate
 
 
 def _raw(key: Key, since: list[str]) -> str:
@@ -207,7 +217,7 @@ def _merge(key: Key) -> str:
 
 def _column(recipe: Recipe, op: str) -> str:
     """What a recipe's operation is called: recipes that share one share its column."""
-    return f"{_name((recipe.table, recipe.value, op))}_{recipe.window or 'whole'}"
+    return f"{_name(_key(recipe, op))}_{recipe.window or 'whole'}"
 
 
 def _finish(recipe: Recipe) -> str:

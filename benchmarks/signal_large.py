@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from measuring import ROOT, CommandFailed
-from signal_data import ACTIVE_DAYS, DAY, cutoffs, rows_file
+from signal_data import ACTIVE_DAYS, DAY, THREADS, cutoffs, rows_file
 from signal_ours import asked
 from signal_race import Took, environment
 from signal_recipes import STREAMS, compared
@@ -78,7 +78,7 @@ def _by_bucket(data: Path, *, out: Path, count: int) -> None:
         for number in range(buckets.count):
             held = buckets.read(number)
             rows = _rows(held, count)
-            signals = bucket_signals(held, rows, wanted, threads=os.cpu_count() or 1)
+            signals = bucket_signals(held, rows, wanted, threads=THREADS)
             columns = {name: pa.array(signals[name].to_numpy()) for name in signals}
             answer = pa.table({**dict(zip(rows.column_names, rows.columns, strict=True)), **columns})
             pq.write_table(answer, out / f"signals_{number:04d}.parquet")

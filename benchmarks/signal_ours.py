@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from signal_data import THREADS
 from signal_recipes import HORIZON_DAYS, STREAMS
 
 from churn.signals import Recipe
@@ -19,7 +19,7 @@ from churn.timeline.rhythm import Prior
 def ours(folder: Path, rows: pa.Table, recipes: Sequence[Recipe]) -> pd.DataFrame:
     """Returns one row per row of `rows` (customer_id, at), in their order, and one float32 column per recipe."""
     tables = {name: _read(folder / name) for name in dict.fromkeys(STREAMS.values())}
-    return bucket_signals(tables, rows, asked(recipes), threads=os.cpu_count() or 1)
+    return bucket_signals(tables, rows, asked(recipes), threads=THREADS)
 
 
 def asked(recipes: Sequence[Recipe]) -> Asked:

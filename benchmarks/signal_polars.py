@@ -33,7 +33,7 @@ def scan_per_cutoff(folder: Path, rows: pa.Table, recipes: Sequence[Recipe]) -> 
             asked = of_table(recipes, table)
             events = _scan(folder, table).filter(pl.col("us") < at)
             found = {
-                _column(recipe, op): _raw((recipe.table, recipe.value, op), since=edge(recipe, at))
+                _column(recipe, op): _raw(_key(recipe, op), since=edge(recipe, at))
                 for recipe in asked for op in _OPS[recipe.how]
             }  # fmt: skip
             answer = _joined(answer, events.group_by("customer_id").agg(**found), asked, at)
@@ -132,9 +132,14 @@ def _raw(key: Key, *, since: int | None) -> pl.Expr:
     return {"s": found.sum(), "x": found.max(), "m": found.min()}[op]
 
 
+def _key(recipe: Recipe, op: str) -> Key:
+    """What is held for a recipe's operation; an amount is never null, so that its rows are those of the stream."""
+    return recipe.table, "" if op == "n" and recipe.value in _UNITS else recipe.value, op
+
+
 def _held(recipes: Iterable[Recipe]) -> list[Key]:
     """The operations that the recipes need, each once; what is last needs to know of when."""
-    needed = [(recipe.table, recipe.value, op) for recipe in recipes for op in _OPS[recipe.how]]
+    needed = [_key(recipe, op) for recipe in recipes for op in _OPS[recipe.how]]
     needed += [(stream, value, "h") for stream, value, op in needed if op == "l"]
     return list(dict.fromkeys(needed))
 
@@ -183,7 +188,7 @@ def _from_tiles(rows: pa.Table, recipes: Sequence[Recipe], tiles: dict[str, pl.D
             found = {}
             for recipe in asked:
                 for op in _OPS[recipe.how]:
-                    merged = _merged((recipe.table, recipe.value, op), since=edge(recipe, at))
+                    merged = _merged(_key(recipe, op), since=edge(recipe, at))
                     found[_column(recipe, op)] = merged.bitwise_count_ones() if op == "b" else merged
             visible = tiles[table].lazy().filter(pl.col("day") < at // DAY)
             answer = _joined(answer, visible.group_by("customer_id").agg(**found), asked, at)
@@ -205,7 +210,7 @@ def _name(key: Key) -> str:
 
 def _column(recipe: Recipe, op: str) -> str:
     """What a recipe's operation is called: recipes that share one share its column."""
-    return f"{_name((recipe.table, recipe.value, op))}_{recipe.window or 'whole'}"
+    return f"{_name(_key(recipe, op))}_{recipe.window or 'whole'}"
 
 
 def _finish(recipe: Recipe, at: int) -> pl.Expr:

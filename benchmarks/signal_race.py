@@ -17,11 +17,11 @@ from pathlib import Path
 
 from measuring import ROOT, CommandFailed
 from signal_answers import Agreement, compare
+from signal_data import THREADS
 from signal_worker import CONTESTANTS
 
 from churn.signals import Recipe
 
-THREADS = 2
 FAR_BEHIND = 1.5
 """A way of computing that took so many times the best of its kind in the first round isn't run again."""
 

@@ -10,7 +10,6 @@ import argparse
 import gc
 import importlib
 import json
-import os
 import resource
 import sys
 import time
@@ -67,10 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
     from signal_answers import write
-    from signal_data import rows_file
+    from signal_data import THREADS, rows_file
     from signal_recipes import compared
 
-    pa.set_cpu_count(os.cpu_count() or 1)
+    pa.set_cpu_count(THREADS)
     contestant = CONTESTANTS[given.contestant]
     run = getattr(importlib.import_module(contestant.module), contestant.function)
     run(given.warm, pq.read_table(rows_file(given.warm, given.cutoffs)), compared(given.warm))
