@@ -98,6 +98,17 @@ class TestScores:
         write_scores(chunked.set_index(chunked.index + 7), tmp_path / f"b{suffix}", metadata={"y": "2", "x": "1"})
         assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
 
+    @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])
+    def test_groups_of_rows_give_the_same_bytes_as_the_whole(
+        self, tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("churn.delivery.files.ROWS_PER_GROUP", 5)
+        scores = score_list(HOSTILE)
+        groups = (scores[start : start + 5].reset_index(drop=True) for start in range(0, len(scores), 5))
+        write_scores(scores, tmp_path / f"a{suffix}", metadata={"x": "1"})
+        write_scores(groups, tmp_path / f"b{suffix}", metadata={"x": "1"})
+        assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
+
     def test_metadata_is_kept_in_parquet(self, tmp_path: Path) -> None:
         write_scores(score_list(["a", "b"]), tmp_path / "a.parquet", metadata={"model_id": "m1"})
         write_scores(score_list(["a", "b"]), tmp_path / "a.csv", metadata={"model_id": "m1"})

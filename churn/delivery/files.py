@@ -7,7 +7,7 @@ import datetime as dt
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from churn.tables.atomic import check_path, write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 SUFFIXES = (".parquet", ".csv", ".jsonl")
 TEXT_COLUMNS = (
@@ -25,21 +26,25 @@ TEXT_COLUMNS = (
 NUMBER_COLUMNS = (
     "p_leave", "p_silent", "p_vocal", "percentile", "p_no_visit_by_rhythm", "expected_spend", "value_at_risk",
 )  # fmt: skip
-_ROWS_PER_GROUP = 100_000
+ROWS_PER_GROUP = 100_000
+"""Rows that are written at once; a row group in Parquet."""
 # A spreadsheet runs a cell that begins so; one more apostrophe makes it text, and reading takes one away again.
 _FORMULA = re.compile(r"(?='*[=+\-@\t\r\n])")
 _NEUTRALISED = re.compile(r"'(?='*[=+\-@\t\r\n])")
 
 
-def write_scores(scores: pd.DataFrame, path: Path, *, metadata: Mapping[str, str] | None = None) -> None:
+def write_scores(
+    scores: pd.DataFrame | Iterable[pd.DataFrame], path: Path, *, metadata: Mapping[str, str] | None = None
+) -> None:
     """Writes a list of scores atomically, as its suffix says: .parquet, .csv or .jsonl.
 
-    The same frame gives the same bytes. Ids are text everywhere. In a CSV, which people open in spreadsheets, a text
+    The same rows give the same bytes, in one frame or in groups of `ROWS_PER_GROUP`. Ids are text everywhere. In a CSV, which people open in spreadsheets, a text
     that a spreadsheet would run as a formula gets a leading apostrophe; Parquet and JSON hold the raw text.
 
     Args:
         scores: one row per customer, the columns of the score list; further columns are kept. Rows are written in the
-            order given, the index is not.
+            order given, the index is not. A list that memory can't hold comes in frames, at least one, each of
+            `ROWS_PER_GROUP` rows but the last.
         path: the file to write.
         metadata: kept in the Parquet schema, for `read_metadata`; a CSV or JSON file has no place for it.
 
@@ -48,7 +53,7 @@ def write_scores(scores: pd.DataFrame, path: Path, *, metadata: Mapping[str, str
     """
     writers = {".parquet": _write_parquet, ".csv": _write_csv, ".jsonl": _write_jsonl}
     write = writers[_suffix_of(path)]
-    write_atomically(path, lambda temporary: write(scores, temporary, dict(metadata or {})))
+    write_atomically(path, lambda temporary: write(_groups(scores), temporary, dict(metadata or {})))
 
 
 def check_scores_path(path: Path) -> None:
@@ -103,18 +108,36 @@ def _suffix_of(path: Path) -> str:
     return suffix
 
 
-def _write_parquet(scores: pd.DataFrame, path: Path, metadata: dict[str, str]) -> None:
-    import pyarrow as pa
+def _groups(scores: pd.DataFrame | Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    import pandas as pd
+
+    if not isinstance(scores, pd.DataFrame):
+        yield from scores
+        return
+    for start in range(0, max(len(scores), 1), ROWS_PER_GROUP):
+        yield scores.iloc[start : start + ROWS_PER_GROUP]
+
+
+def _write_parquet(groups: Iterator[pd.DataFrame], path: Path, metadata: dict[str, str]) -> None:
     import pyarrow.parquet as pq
+
+    first = plain_table(next(groups))
+    schema = first.schema.with_metadata(dict(sorted(metadata.items())))
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        writer.write_table(first.cast(schema))
+        for group in groups:
+            writer.write_table(plain_table(group).cast(schema))
+
+
+def plain_table(scores: pd.DataFrame) -> pa.Table:
+    """Returns scores as Arrow: one type per column, whatever pandas made of it, and one chunk; missing as null."""
+    import pyarrow as pa
 
     # Column by column: `pa.Table.from_pandas` keeps what is particular to one pandas frame, such as its index.
     table = pa.table({str(name): _arrow(cells) for name, cells in scores.items()})
-    # One type per column, whatever pandas made of it (a column of nulls has none): the bytes depend on the values only.
-    types = {field.name: _plain_type(field) for field in table.schema}
-    schema = pa.schema(list(types.items()), metadata=dict(sorted(metadata.items())))
-    # One chunk per column, because page borders follow the chunks.
-    plain = table.replace_schema_metadata(None).cast(schema).combine_chunks()
-    pq.write_table(plain, path, compression="zstd", row_group_size=_ROWS_PER_GROUP)
+    # A column of nulls has no type: the bytes depend on the values only. Page borders follow the chunks.
+    plain = pa.schema([(field.name, _plain_type(field)) for field in table.schema])
+    return table.replace_schema_metadata(None).cast(plain).combine_chunks()
 
 
 def _arrow(cells: pd.Series[Any]) -> Any:
@@ -136,16 +159,24 @@ def _plain_type(field: Any) -> Any:
     return pa.float64() if field.name in NUMBER_COLUMNS else field.type
 
 
-def _write_csv(scores: pd.DataFrame, path: Path, _metadata: dict[str, str]) -> None:
+def _write_csv(groups: Iterator[pd.DataFrame], path: Path, _metadata: dict[str, str]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        for number, group in enumerate(groups):
+            # Every text in quotes: a lone carriage return would end a row otherwise, and an id reads as its text.
+            _harmless(group).to_csv(
+                file, index=False, header=number == 0, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC
+            )
+
+
+def _harmless(scores: pd.DataFrame) -> pd.DataFrame:
+    """The same with no cell that a spreadsheet would run."""
     import pandas as pd
 
     is_number = pd.api.types.is_numeric_dtype
-    safe = {
+    return pd.DataFrame({
         neutral(name): cells if is_number(cells) else cells.astype(object).map(neutral)
         for name, cells in scores.items()
-    }
-    # Every text in quotes: a lone carriage return would end a row otherwise, and an id reads as the text it is.
-    pd.DataFrame(safe).to_csv(path, index=False, encoding="utf-8", lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+    })  # fmt: skip
 
 
 def neutral(cell: Any) -> Any:
@@ -157,10 +188,10 @@ def neutral(cell: Any) -> Any:
     return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
 
 
-def _write_jsonl(scores: pd.DataFrame, path: Path, _metadata: dict[str, str]) -> None:
+def _write_jsonl(groups: Iterator[pd.DataFrame], path: Path, _metadata: dict[str, str]) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as lines:
-        for start in range(0, len(scores), _ROWS_PER_GROUP):
-            for row in scores.iloc[start : start + _ROWS_PER_GROUP].to_dict(orient="records"):
+        for group in groups:
+            for row in group.to_dict(orient="records"):
                 lines.write(json.dumps({name: _json_value(cell) for name, cell in row.items()}, ensure_ascii=False))
                 lines.write("\n")
 
