@@ -133,7 +133,11 @@ def test_running_totals_give_what_a_walk_gives() -> None:
     numbers = np.where(rng.random(100) < 0.2, MISSING, rng.integers(-5, 9, 100))
     customer, at, windows = rng.integers(-1, 3, 200), rng.integers(0, 100, 200), np.array([3, 20, WHOLE])
     edges, all_windows = edges_of(starts, time, customer, at, windows), np.arange(3)
-    for op, total, values in [(Op.SUM, Op.TOTAL, numbers), (Op.COUNT, Op.TOTAL, numbers), (Op.DAYS, Op.TOTAL_DAYS, time // 7)]:
+    for op, total, values in [
+        (Op.SUM, Op.TOTAL, numbers),
+        (Op.COUNT, Op.TOTAL, numbers),
+        (Op.DAYS, Op.TOTAL_DAYS, time // 7),
+    ]:
         walked = walk_back(op, edges, all_windows, at, time, NOTHING, values, NOTHING, NOTHING, 0)
         totals = running_total(op, values)
         np.testing.assert_array_equal(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from churn.jobs.score import missing_inputs, open_bundle, score_known
 from churn.models.bundle import Bundle
 from churn.models.frame import rows_at
 from churn.models.known import Known, prepare
+from churn.tables.history import Events, histories
 from churn.tables.sources import read_tables
 from churn.timeline.cutoffs import Cutoff, moment_of
 
@@ -62,7 +63,7 @@ def why(
         "events": [],
     }
     if row["why_not_scored"] != "opted_out":
-        told["events"] = _events(known, code, cutoff)
+        told["events"] = _events(histories(tables, customers=_ids(customer_id)).events, cutoff)
     if row["status"] == "scored":
         told |= _drivers(known, model, code, cutoff, config)
     return told
@@ -93,12 +94,11 @@ def _drivers(known: Known, bundle: Bundle, code: int, cutoff: Cutoff, config: Co
     return found
 
 
-def _events(known: Known, code: int, cutoff: Cutoff) -> list[dict[str, str]]:
+def _events(by_table: Mapping[str, Events], cutoff: Cutoff) -> list[dict[str, str]]:
     """Her latest visible events of every table, newest first: when, which table, and what kind."""
     found = []
-    for name, events in known.events.items():
-        rows = np.arange(events.starts[code], events.starts[code + 1])
-        rows = rows[(events.time[rows] < cutoff.at) & (events.known[rows] <= cutoff.at)]
+    for name, events in by_table.items():
+        rows = np.flatnonzero((events.time < cutoff.at) & (events.known <= cutoff.at))
         for row in rows[-SHOWN_EVENTS:]:
             found.append((int(events.time[row]), name, _detail(events, int(row))))
     found.sort(reverse=True)
@@ -108,7 +108,7 @@ def _events(known: Known, code: int, cutoff: Cutoff) -> list[dict[str, str]]:
     ]
 
 
-def _detail(events: Any, row: int) -> str:
+def _detail(events: Events, row: int) -> str:
     parts = []
     for column in ("kind", "topic", "channel"):
         if column in events.labels and events.columns[column][row] >= 0:

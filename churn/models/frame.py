@@ -122,8 +122,9 @@ def _voice_status(known: Known, seen: Pace, cutoff: Cutoff) -> outcomes.Status:
     starts = outcomes.voice_starts(seen, cutoff)
     has_spoken = outcomes.spoke(known.voice, starts, cutoff.at, known_by=cutoff.at)
     observable = outcomes.is_observable(
-        known.tables, known.events, starts, cutoff.at, covers_from=known.heard_from(cutoff.at), profile=known.profile
-    )
+        known.base.voice_sources, known.events, starts, cutoff.at, covers_from=known.heard_from(cutoff.at),
+        profile=known.profile,
+    )  # fmt: skip
     return outcomes.voice_status(has_spoken, observable & known.has_voice)
 
 

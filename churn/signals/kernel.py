@@ -167,7 +167,15 @@ def _total(op: int, edges: Matrix, windows: Int64, totals: Int64, out: Matrix) -
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _add(
-    op: int, edges: Matrix, windows: Int64, at: Int64, known: Int64, numbers: Int64, begins: Int64, ends: Int64, out: Matrix
+    op: int,
+    edges: Matrix,
+    windows: Int64,
+    at: Int64,
+    known: Int64,
+    numbers: Int64,
+    begins: Int64,
+    ends: Int64,
+    out: Matrix,
 ) -> None:
     is_whole = len(known) + len(numbers) + len(begins) + len(ends) == 0
     for i in range(len(at)):
@@ -186,8 +194,8 @@ def _add(
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _choose(
-    op: int, edges: Matrix, windows: Int64, at: Int64, time: Int64, known: Int64, numbers: Int64, begins: Int64, ends: Int64,
-    out: Matrix,
+    op: int, edges: Matrix, windows: Int64, at: Int64, time: Int64, known: Int64, numbers: Int64, begins: Int64,
+    ends: Int64, out: Matrix,
 ) -> None:  # fmt: skip
     is_plain = len(known) + len(begins) + len(ends) == 0
     for i in range(len(at)):
@@ -217,7 +225,9 @@ def _choose(
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _streak(edges: Matrix, windows: Int64, at: Int64, known: Int64, numbers: Int64, begins: Int64, ends: Int64, out: Matrix) -> None:
+def _streak(
+    edges: Matrix, windows: Int64, at: Int64, known: Int64, numbers: Int64, begins: Int64, ends: Int64, out: Matrix
+) -> None:
     """The rows that count, from the latest visible one back to the first that doesn't."""
     for i in range(len(at)):
         held, row, is_over = 0, edges[i, 0], False
@@ -233,7 +243,15 @@ def _streak(edges: Matrix, windows: Int64, at: Int64, known: Int64, numbers: Int
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _days(
-    op: int, edges: Matrix, windows: Int64, at: Int64, known: Int64, days: Int64, begins: Int64, ends: Int64, out: Matrix
+    op: int,
+    edges: Matrix,
+    windows: Int64,
+    at: Int64,
+    known: Int64,
+    days: Int64,
+    begins: Int64,
+    ends: Int64,
+    out: Matrix,
 ) -> None:
     """Gaps lie between distinct days of *visible* rows: taken beforehand, they would know of late rows."""
     is_plain = len(known) + len(begins) + len(ends) == 0
@@ -264,7 +282,9 @@ def _days(
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _distinct(edges: Matrix, windows: Int64, at: Int64, known: Int64, codes: Int64, begins: Int64, ends: Int64, out: Matrix) -> None:
+def _distinct(
+    edges: Matrix, windows: Int64, at: Int64, known: Int64, codes: Int64, begins: Int64, ends: Int64, out: Matrix
+) -> None:
     """How many of a few codes there are: each is a bit."""
     is_plain = len(known) + len(begins) + len(ends) == 0
     for i in range(len(at)):
@@ -284,7 +304,16 @@ def _distinct(edges: Matrix, windows: Int64, at: Int64, known: Int64, codes: Int
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _codes(
-    op: int, edges: Matrix, windows: Int64, at: Int64, known: Int64, codes: Int64, begins: Int64, ends: Int64, width: int, out: Matrix
+    op: int,
+    edges: Matrix,
+    windows: Int64,
+    at: Int64,
+    known: Int64,
+    codes: Int64,
+    begins: Int64,
+    ends: Int64,
+    width: int,
+    out: Matrix,
 ) -> None:
     """Tallies per code; ONCE counts the codes with exactly one row, if that row counts: a second takes it back."""
     # A tally belongs to the walk whose number is stamped on it, so nothing has to be cleared between walks.

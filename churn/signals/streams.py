@@ -19,6 +19,7 @@ from churn.timeline import rhythm, voice
 
 CENTS = 100.0
 _FEW_CODES = 1024
+_OF_LINES = ("channel", "category")
 _TIMES = ["customer_id", "time", "available_at"]
 
 FOLLOW_DAYS = 14
@@ -73,7 +74,7 @@ Tables = Mapping[str, pa.Table]
 class _Bucket:
     """The tables of one bucket of customers."""
 
-    tables: dict[str, pa.Table]
+    tables: Tables
     customers: pa.StringArray
     timezone: str
 
@@ -130,10 +131,11 @@ def _bought(orders: Orders) -> dict[str, Stream]:
     if "categories" in bought.columns:
         values["categories"] = Value(_whole(bought, "categories"))
     refund = Value(np.abs(_whole(given_back, "amount")), CENTS)
+    codes = {name: _code(lines, name) for name in _OF_LINES if name in lines.columns}
     return {
         "orders": _stream(bought, "transactions", values),
         "returns": _stream(given_back, "transactions", {"refund": refund}),
-        "items": _stream(lines, "transactions", {name: _code(lines, name) for name in lines.labels if name in lines.columns}),
+        "items": _stream(lines, "transactions", codes),
     }
 
 
@@ -258,7 +260,7 @@ def _words(bucket: _Bucket) -> dict[str, Stream]:
     if not sources:
         return {}
     words = bucket.events(voice.word_events(bucket.tables))
-    voices = bucket.events(voice.voice_events(bucket.tables | _endings_when_known(bucket.tables)))
+    voices = bucket.events(voice.voice_events({**bucket.tables, **_endings_when_known(bucket.tables)}))
     return {
         "words": Stream(sources, words.starts, words.time, words.known, {}),
         "voice": Stream(sources, voices.starts, voices.time, voices.known, {}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from churn.tables.contract import CONTRACT
 from churn.tables.sorting import by_customer_and_time, tied_rows
 
 Int64 = npt.NDArray[np.int64]
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[Any]
 
 NEVER = np.iinfo(np.int64).max
 """The clock of a value that never became known."""
@@ -78,12 +79,17 @@ def histories(tables: Mapping[str, pa.Table], *, customers: pa.StringArray | Non
     Rows of other customers are left out. The result doesn't depend on the order of the tables' rows.
     """
     if customers is None:
-        chunks = [pc.unique(table["customer_id"]).cast(pa.string()) for table in tables.values()]
-        customers = pc.unique(pa.chunked_array(chunks, pa.string())) if chunks else pa.array([], pa.string())
-        customers = customers.take(pc.sort_indices(customers))
+        customers = customers_of(tables)
     events = {name: _events(name, table, customers) for name, table in tables.items() if CONTRACT[name].time_column}
     profile = _aligned(tables["customers"], customers) if "customers" in tables else None
     return Histories(customers, events, profile)
+
+
+def customers_of(tables: Mapping[str, pa.Table]) -> pa.StringArray:
+    """Returns the ids of everybody in any of the tables, sorted."""
+    chunks = [pc.unique(table["customer_id"]).cast(pa.string()) for table in tables.values()]
+    customers = pc.unique(pa.chunked_array(chunks, pa.string())) if chunks else pa.array([], pa.string())
+    return customers.take(pc.sort_indices(customers))
 
 
 def events_of(table: pa.Table, *, customers: pa.StringArray, time_column: str = "time") -> Events:

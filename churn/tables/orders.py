@@ -138,7 +138,7 @@ def _is_head(rows: Events) -> Bool:
 def _is_new_category(category: Array, heads: Int64) -> Int64:
     is_new = np.diff(category, prepend=-1) != 0
     is_new[heads] = True
-    return (is_new & (category >= 0)).astype(np.int64)
+    return np.asarray(is_new & (category >= 0), np.int64)
 
 
 def micro(numbers: npt.NDArray[np.float64]) -> Int64:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -15,7 +15,6 @@ from churn.tables.history import DAY, NEVER, Events, Int64
 from churn.timeline.cutoffs import GRACE_DAYS, Cutoff
 from churn.timeline.population import Standing, ends_of, is_ending_contract
 from churn.timeline.rhythm import Bool, Float64, Pace, Prior, expected_days
-from churn.timeline.voice import voice_sources
 
 PARTIAL_SHARE = 0.5
 PARTIAL_TAIL = 0.10
@@ -84,16 +83,16 @@ def spoke(voice: Events, starts: Int64, ends: int, *, known_by: int) -> Bool:
 
 
 def is_observable(
-    tables: Mapping[str, pa.Table], events: Mapping[str, Events], starts: Int64, at: int, *,
-    covers_from: Mapping[str, int], profile: pa.Table | None,
+    sources: Sequence[str], events: Mapping[str, Events], starts: Int64, at: int, *, covers_from: Mapping[str, int],
+    profile: pa.Table | None,
 ) -> Bool:  # fmt: skip
     """Returns who could have been heard in her voice window: shape (customers,).
 
-    A voice-bearing source (contacts that tell complaints; feedback by the customers themselves) covers her window, or
-    she was invited in it, or she is known to be contactable.
+    One of the voice-bearing `sources` (contacts that tell complaints; feedback by the customers themselves) covers her
+    window, or she was invited in it, or she is known to be contactable.
     """
     heard = np.zeros(len(starts), bool)
-    for name in voice_sources(tables):
+    for name in sources:
         heard |= covers_from.get(name, NEVER) <= starts
     if "invitations" in events:
         asked = events["invitations"]
