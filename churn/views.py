@@ -11,8 +11,6 @@ from churn.delivery.labels import SILENT_MODELS
 from churn.timeline.population import REASONS
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from churn.jobs.score import Scored
 
 _MARKS = {"error": "error  ", "warning": "warning", "info": "info   "}
@@ -79,25 +77,10 @@ def _gain(gain: Mapping[str, Any]) -> str:
 
 def score_summary(scored: Scored, out: Path | None, *, table: str | None = None) -> dict[str, Any]:
     """What a scored list holds, in numbers."""
-    scores = scored.scores
-    is_scored = scores["status"] == "scored"
-    top = scores[is_scored]
-    lowest = top.groupby("band")["percentile"].min().sort_values()
     return {
-        "out": None if out is None else str(out), "table": table,
-        "model_id": scored.model_id, "cutoff": scored.cutoff.label,
-        "rows": len(scores), "scored": int(is_scored.sum()), "not_scored": _counts(scores["why_not_scored"]),
-        "bands": {str(band): int((top["band"] == band).sum()) for band in lowest.index},
-        "expected_leavers": float(top["p_leave"].astype(float).sum()),
-        "value_at_risk": float(top["value_at_risk"].astype(float).sum()),
-        "voice": _counts(top["voice_status"]), "drivers": _counts(top["driver_1"]), "warnings": list(scored.warnings),
+        "out": None if out is None else str(out), "table": table, "model_id": scored.model_id,
+        "cutoff": scored.cutoff.label, **scored.tally.to_dict(), "warnings": list(scored.warnings),
     }  # fmt: skip
-
-
-def _counts(values: pd.Series[Any]) -> dict[str, int]:
-    """How often each value stands there, the most frequent first."""
-    found = {str(value): int(count) for value, count in values.value_counts().items()}
-    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
 def score_lines(told: Mapping[str, Any], *, command: Command) -> list[str]:

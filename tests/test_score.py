@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 from made_project import CANARY_ID, Project, run
 
-from churn.config import load_config
+from churn.config import load_config, parse_config
 from churn.delivery.files import read_metadata, read_scores
 from churn.errors import OutputError, TableError
 from churn.jobs.common import signals_of
@@ -93,6 +94,41 @@ def test_rows_in_another_order_and_one_thread_give_the_same_scores(
         pd.read_parquet(path).sample(frac=1, random_state=5).to_parquet(path, index=False)
     copy.config.write_text(copy.config.read_text(encoding="utf-8") + "\n[engine]\nthreads = 1\n", encoding="utf-8")
     pd.testing.assert_frame_equal(score(load_config(copy.config)).scores, everybody, check_exact=True)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])
+@pytest.mark.parametrize("is_listed", [False, True])
+def test_one_or_seven_buckets_in_any_order_of_rows_make_the_same_file(
+    suffix: str, is_listed: bool, project: Project, everybody: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Fault 17: the list is sorted on disk as in memory, and keeps its own order where it has one."""
+    copy = project.copied(tmp_path / "shop")
+    for path in copy.directory.glob("*.parquet"):
+        pd.read_parquet(path).sample(frac=1, random_state=5).to_parquet(path, index=False)
+    some = [*everybody["customer_id"][::3], "nobody", everybody["customer_id"][0], " C000001"]
+    customers = some[::-1] if is_listed else None
+    made = []
+    for place, count in ((project, 1), (copy, 7)):
+        text = place.config.read_text(encoding="utf-8") + f"\n[engine]\nbuckets = {count}\n"
+        config = parse_config(tomllib.loads(text), directory=place.directory)
+        out = tmp_path / f"{count}{suffix}"
+        made.append(score(config, out=out, customers=customers))
+    assert (tmp_path / f"1{suffix}").read_bytes() == (tmp_path / f"7{suffix}").read_bytes()
+    assert made[0].warnings == made[1].warnings
+    assert made[0].tally.to_dict() == made[1].tally.to_dict()
+    assert made[1].scores is None
+    assert not (copy.directory / ".churn-work").exists()
+
+
+def test_a_list_of_several_buckets_comes_out_as_a_frame_without_a_file(
+    project: Project, everybody: pd.DataFrame
+) -> None:
+    config = load_config(project.config)
+    several = config.model_copy(update={"engine": config.engine.model_copy(update={"buckets": 3})})
+    found = score(several, customers=["nobody", "C000007"]).scores
+    assert found is not None
+    assert list(found["customer_id"]) == ["nobody", "C000007"]
+    pd.testing.assert_frame_equal(score(several).scores, everybody, check_exact=True)
 
 
 def test_signals_of_training_are_those_of_scoring(project: Project) -> None:

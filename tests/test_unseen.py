@@ -8,7 +8,7 @@ from made_project import CANARY, Project
 
 from churn.config import load_config
 from churn.jobs.score import score
-from churn.jobs.unseen import unseen_labels
+from churn.jobs.unseen import unseen_labels, unseen_warnings
 from churn.models.bundle import load_bundle
 from churn.signals.recipes import Recipe
 
@@ -31,9 +31,11 @@ def test_unseen_categories_are_counted_and_their_customers_scored(project: Proje
 def test_learnt_labels_nulls_and_absent_tables_are_no_warning(project: Project) -> None:
     _, bundle, _ = load_bundle(project.bundle)
     known = pa.table({"region": ["east", None], "segment": ["family", "private"]})
-    assert unseen_labels(bundle, {"customers": known}) == []
-    assert unseen_labels(bundle, {"customers": pa.table({"region": pa.nulls(2)}), "visits": pa.table({})}) == []
+    assert unseen_warnings(unseen_labels(bundle, {"customers": known})) == []
+    nobody = {"customers": pa.table({"region": pa.nulls(2)}), "visits": pa.table({})}
+    assert unseen_warnings(unseen_labels(bundle, nobody)) == []
     by_kind = Recipe("incidents", "late", "count", "incidents", "kind=late_delivery", 90)
     with_kinds = dataclasses.replace(bundle, recipes=(*bundle.recipes, by_kind))
-    (warning,) = unseen_labels(with_kinds, {"incidents": pa.table({"kind": ["late_delivery", "flood"]})})
+    incidents = {"incidents": pa.table({"kind": ["late_delivery", "flood"]})}
+    (warning,) = unseen_warnings(unseen_labels(with_kinds, incidents) + unseen_labels(with_kinds, {}))
     assert warning.startswith("incidents.kind: 1 row of 2 ")

@@ -38,8 +38,9 @@ def write_scores(
 ) -> None:
     """Writes a list of scores atomically, as its suffix says: .parquet, .csv or .jsonl.
 
-    The same rows give the same bytes, in one frame or in groups of `ROWS_PER_GROUP`. Ids are text everywhere. In a CSV, which people open in spreadsheets, a text
-    that a spreadsheet would run as a formula gets a leading apostrophe; Parquet and JSON hold the raw text.
+    The same rows give the same bytes, in one frame or in groups of `ROWS_PER_GROUP`. Ids are text everywhere. In a
+    CSV, which people open in spreadsheets, a text that a spreadsheet would run as a formula gets a leading apostrophe;
+    Parquet and JSON hold the raw text.
 
     Args:
         scores: one row per customer, the columns of the score list; further columns are kept. Rows are written in the

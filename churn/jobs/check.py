@@ -30,7 +30,7 @@ def check(config: Config, *, progress: Callable[[str], None] = lambda _: None) -
     tables, issues = read_tables(config)
     findings = [issue.to_dict() for issue in [*issues, *shape_issues(tables, config)]]
     known = prepare(tables, config=config)
-    check_activity(known, config.activity)
+    check_activity(known.base, config.activity)
     history = {"first": f"{moment_of(known.starts):%Y-%m-%d}", "last": f"{moment_of(known.settled):%Y-%m-%d}",
                "customers": len(known.customers),
                "active_customers": int((np.diff(known.active.starts) > 0).sum())}  # fmt: skip

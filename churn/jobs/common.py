@@ -13,6 +13,7 @@ import pandas as pd
 
 from churn.config import Config
 from churn.errors import NotEnoughDataError
+from churn.models.base import Base
 from churn.models.factors import MIN_LEAVERS
 from churn.models.known import Known
 from churn.models.matrix import matrix_of
@@ -45,13 +46,13 @@ def signals_of(
     return pd.concat(parts).reindex(frame.index)
 
 
-def check_activity(known: Known, activity: str) -> None:
+def check_activity(base: Base, activity: str) -> None:
     """Refuses tables in which nobody ever comes.
 
     Raises:
         NotEnoughDataError: there is no activity at all.
     """
-    if not len(known.active.time):
+    if base.last_activity is None:
         meant = {"purchases": "a purchase (an order with amount > 0 that is no return)", "visits": "a visit"}[activity]
         fix = "check the tables and `activity` in churn.toml"
         raise NotEnoughDataError(f"no table holds {meant}: nothing can be predicted; {fix}")

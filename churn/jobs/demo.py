@@ -30,12 +30,12 @@ def demo(directory: Path, *, customers: int, progress: Callable[[str], None] = l
     scores, page = directory / "scores.csv", directory / "report.html"
     scored = score(config, out=scores, progress=progress)
     report(config, out=page, scores=scores, bundle=None, progress=progress)
-    top = scored.scores.iloc[0]
+    top = scored.tally.first
     return {
         "directory": str(directory), "config": simulated["config"], "findings": len(checked["findings"]),
         "training": trained,
-        "scores": str(scores), "report": str(page), "scored": int((scored.scores["status"] == "scored").sum()),
-        "customers": len(scored.scores),
+        "scores": str(scores), "report": str(page), "scored": scored.tally.scored,
+        "customers": scored.tally.rows,
         "top": {"customer_id": top["customer_id"], "p_leave": top["p_leave"], "reason": top["reason_1"]},
         "warnings": [*trained["warnings"], *scored.warnings],
     }  # fmt: skip

@@ -7,7 +7,7 @@ import datetime as dt
 from churn.config import Config
 from churn.errors import CutoffError
 from churn.jobs.common import check_activity
-from churn.models.known import Known
+from churn.models.base import Base
 from churn.models.target import Target
 from churn.tables.history import DAY
 from churn.timeline.cutoffs import Cutoff, microseconds, moment_of
@@ -32,19 +32,19 @@ def moment_from(text: str | None, config: Config) -> int | None:
         raise CutoffError(f'--at "{text}" is no date; write it as 2025-03-01 or 2025-03-01T12:00') from None
 
 
-def cutoff_at(at: int | None, *, known: Known, target: Target) -> tuple[Cutoff, list[str]]:
+def cutoff_at(at: int | None, *, base: Base, target: Target) -> tuple[Cutoff, list[str]]:
     """Returns the cutoff of a prediction at `at` (default: the midnight after the last activity), and what to warn of.
 
     Raises:
         CutoffError: nothing happened before it, or nothing in the whole horizon before it: everybody would look gone.
         NotEnoughDataError: the tables hold no activity at all.
     """
-    check_activity(known, target.activity)
-    cutoff = target.cutoff(known.ends if at is None else at)
-    first, last = (f"{moment_of(at):%Y-%m-%d}" for at in (known.starts, known.settled))
-    if cutoff.at <= known.starts:
+    check_activity(base, target.activity)
+    cutoff = target.cutoff(base.ends if at is None else at)
+    first, last = (f"{moment_of(at):%Y-%m-%d}" for at in (base.starts, base.settled))
+    if cutoff.at <= base.starts:
         raise CutoffError(f"--at {cutoff.label}: the first activity is of {first}; give a later date")
-    idle = (cutoff.at - known.ends) // DAY
+    idle = (cutoff.at - base.ends) // DAY
     if idle > target.horizon_days:
         raise CutoffError(
             f"--at {cutoff.label}: the last activity is of {last}, {idle:,} days before, so that everybody would look "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,20 +13,25 @@ import pyarrow as pa
 
 from churn.config import Config
 from churn.delivery.files import write_scores
+from churn.delivery.gathered import Gathered
+from churn.delivery.tally import Tally
 from churn.drivers.contributions import explain
 from churn.drivers.owners import owners_of
 from churn.drivers.reasons import reasons
 from churn.errors import BundleError, TableError
+from churn.jobs.bucketwise import Scoring, key_of, score_buckets, survey
 from churn.jobs.common import signals_of
 from churn.jobs.lists import list_warnings
 from churn.jobs.moments import cutoff_at
 from churn.jobs.outputs import check_scores_database, check_scores_out, store_scores
-from churn.jobs.unseen import unseen_labels
+from churn.jobs.unseen import unseen_warnings
 from churn.models.bundle import GOLDEN_TOLERANCE, Bundle, load_bundle
 from churn.models.champion import champion_of, newest_of
 from churn.models.frame import rows_at, why_not
-from churn.models.known import Known, prepare
-from churn.tables.sources import read_tables
+from churn.models.known import Known
+from churn.tables.buckets import Buckets, open_buckets
+from churn.tables.history import customers_of
+from churn.tables.workfolder import WORK
 from churn.timeline.cutoffs import Cutoff
 from churn.timeline.population import ELIGIBLE
 
@@ -41,9 +47,10 @@ UNREAD = {"text", "ended_reason"}
 """Columns that no signal reads: a list is the same without them."""
 _TEXTS = ("voice_status", "band", *(f"{what}_{rank}" for what in ("driver", "reason", "owner") for rank in (1, 2, 3)))
 _NUMBERS = ("p_leave", "p_silent", "p_vocal", "percentile", "p_no_visit_by_rhythm", "expected_spend", "value_at_risk")
-_NOBODY = pd.DataFrame(
-    {**dict.fromkeys(_NUMBERS, pd.Series(dtype=float)), **dict.fromkeys(_TEXTS, pd.Series(dtype=object))}
-)
+_NOBODY = pd.DataFrame({
+    **dict.fromkeys(_NUMBERS, pd.Series(dtype=float)), **dict.fromkeys(_TEXTS, pd.Series(dtype=object)),
+    "is_treated": pd.Series(dtype="boolean"),
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +78,17 @@ class Scored:
 
     Attributes:
         scores: one row per customer of the list, the columns of `COLUMNS`; `warning` too where inputs are missing,
-            and `is_treated` where there is a table of treatments.
+            and `is_treated` where there is a table of treatments. None for a list of several buckets that was written
+            somewhere: it may be longer than memory.
+        tally: what the list holds.
         model_id: of the bundle.
         bundle: its folder.
         cutoff: the moment of prediction.
         warnings: what the user should know before acting on the list.
     """
 
-    scores: pd.DataFrame
+    scores: pd.DataFrame | None
+    tally: Tally
     model_id: str
     bundle: Path
     cutoff: Cutoff
@@ -114,25 +124,53 @@ def score(
     if opened.is_strange and to_database:  # a table has no place for the warning
         raise BundleError(f"nothing is written to the database: {warnings[-1]}")
     progress("reading tables")
-    tables, _ = read_tables(config)
-    without = missing_inputs(model, tables, config)
-    known = prepare(tables, config=config, activity_kind=model.target.activity)
-    cutoff, doubts = cutoff_at(at, known=known, target=model.target)
-    warnings += [*without, *doubts, *unseen_labels(model, tables)]
-    progress(f"scoring at {cutoff.label}")
-    told = score_known(known, model, cutoff, customers=customers, config=config)
-    scores = told.assign(model_id=opened.model_id)[list(COLUMNS)]
-    if "treatments" in tables:
-        scores["is_treated"] = told["is_treated"].astype("boolean")
-    if without:
-        scores["warning"] = "; ".join(without)
-    warnings += _list_warnings(scores, customers, known)
-    if out is not None:
+    with open_buckets(config, work=config.directory / WORK, progress=progress) as buckets:
+        without = missing_inputs(model, buckets.read(0), config)
+        asked = survey(buckets, model, config=config)
+        cutoff, doubts = cutoff_at(at, base=asked.base, target=model.target)
+        progress(f"scoring at {cutoff.label}")
+        gathered = score_buckets(
+            buckets, asked.base, _scoring(opened, cutoff, without, config), config=config, customers=customers,
+            columns=_columns(buckets, without), activity=model.target.activity, progress=progress,
+            key=key_of(config, model_id=opened.model_id, cutoff=cutoff, customers=customers),
+        )  # fmt: skip
+        warnings += [*without, *doubts, *unseen_warnings(asked.unseen)]
+        warnings += _list_warnings(gathered, customers, buckets)
         metadata = {"model_id": opened.model_id, "cutoff": cutoff.label, "warnings": "; ".join(warnings)}
-        write_scores(scores, out, metadata=metadata)
-    if to_database:
-        store_scores(scores, config, is_whole=customers is None)
-    return Scored(scores, opened.model_id, opened.home, cutoff, tuple(warnings))
+        tally = _deliver(gathered, config, out=out, metadata=metadata)
+        if to_database:
+            store_scores(gathered.reader(), config, is_whole=customers is None)
+        is_held = buckets.count == 1 or (out is None and not to_database)
+        scores = pd.concat(gathered.frames(), ignore_index=True) if is_held else None
+    return Scored(scores, tally, opened.model_id, opened.home, cutoff, tuple(warnings))
+
+
+def _scoring(opened: Opened, cutoff: Cutoff, without: Sequence[str], config: Config) -> Scoring:
+    """How one bucket is scored: the columns of the list, and those that only some lists have."""
+
+    def scored(known: Known, customers: Sequence[str] | None) -> pd.DataFrame:
+        told = score_known(known, opened.bundle, cutoff, customers=customers, config=config)
+        told["is_treated"] = told["is_treated"].astype("boolean")
+        return told.assign(model_id=opened.model_id, warning="; ".join(without))
+
+    return scored
+
+
+def _columns(buckets: Buckets, without: Sequence[str]) -> list[str]:
+    """The columns of a list: `is_treated` with a table of treatments, `warning` where inputs are missing."""
+    treated = ["is_treated"] if "treatments" in buckets.names else []
+    return [*COLUMNS, *treated, *(["warning"] if without else [])]
+
+
+def _deliver(gathered: Gathered, config: Config, *, out: Path | None, metadata: Mapping[str, str]) -> Tally:
+    """Writes the list to `out`, if given, and returns what it holds."""
+    tally = Tally()
+    frames = tally.watch(gathered.frames())
+    if out is not None:
+        write_scores(frames, out, metadata=metadata)
+    else:
+        deque(frames, maxlen=0)
+    return tally
 
 
 def score_known(
@@ -214,11 +252,12 @@ def missing_inputs(bundle: Bundle, tables: Mapping[str, pa.Table], config: Confi
     return [told]
 
 
-def _list_warnings(scores: pd.DataFrame, customers: Sequence[str] | None, known: Known) -> list[str]:
+def _list_warnings(gathered: Gathered, customers: Sequence[str] | None, buckets: Buckets) -> list[str]:
     if customers is None:
         return []
-    unknown = scores.loc[scores["why_not_scored"] == "unknown", "customer_id"]
-    return list_warnings(customers, unknown=list(unknown), known=known.customers.to_pylist() if len(unknown) else [])
+    unknown = gathered.ids(why="unknown")
+    known = (one for number in range(buckets.count) for one in customers_of(buckets.read(number)).to_pylist())
+    return list_warnings(customers, unknown=unknown, known=known)
 
 
 def _scored_rows(known: Known, bundle: Bundle, cutoff: Cutoff, codes: np.ndarray, config: Config) -> pd.DataFrame:

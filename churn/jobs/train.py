@@ -47,7 +47,7 @@ def train(config: Config, *, allow_leak: bool = False, progress: Progress = lamb
     progress("reading tables")
     tables, issues = read_tables(config)
     known = prepare(tables, config=config)
-    check_activity(known, config.activity)
+    check_activity(known.base, config.activity)
     schedule = schedule_of(config, known)
     material, recipes = _material(config, known, schedule, progress)
     rows_before, _, frame_before = material.training_rows(schedule.tests[0].at)

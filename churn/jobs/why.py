@@ -50,7 +50,7 @@ def why(
     if code < 0:
         doubts = list_warnings([customer_id], unknown=[customer_id], known=known.customers.to_pylist())
         raise TableError(["no table has a customer of that id; ids are text and must match to the letter", *doubts])
-    cutoff, doubts = cutoff_at(at, known=known, target=model.target)
+    cutoff, doubts = cutoff_at(at, base=known.base, target=model.target)
     scores = score_known(known, model, cutoff, customers=[customer_id], config=config)
     row = scores.astype(object).where(scores.notna(), None).to_dict("records")[0]
     warnings = [*opened.warnings, *without, *doubts]
