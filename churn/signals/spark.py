@@ -1,0 +1,101 @@
+"""Signals on Spark: the tables of a bucket travel to a task as one, and the task runs what a laptop runs.
+
+One definition and no second engine: a task unpacks the rows of its customers and calls `bucket_signals`. What is asked
+travels as JSON text. Spark pickles the name of the function that its Python processes call; nothing else is pickled.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from churn.signals.bucket import Asked, asked_of, bucket_signals
+from churn.tables.contract import TIME
+from churn.tables.tagged import TAG, Layout, layout_of
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import DataType
+
+ROWS = "rows"
+"""The tag of the rows that are asked for."""
+_ROWS_SCHEMA = pa.schema([("customer_id", pa.string()), ("at", pa.int64())])
+_ROWS_AT_ONCE = 65_536
+
+
+def spark_signals(
+    session: SparkSession, tables: Mapping[str, DataFrame], rows: DataFrame, asked: Asked, *, buckets: int
+) -> DataFrame:
+    """Returns customer_id, at and one float column per recipe for each of `rows`, in no order.
+
+    The same numbers to the last bit as `bucket_signals`, whatever the number of buckets; categories are the positions
+    of their frozen labels. At the cutoff t a row of the tables is used if `time < t` and it was known by t.
+
+    Args:
+        session: the running one.
+        tables: canonical tables by name: money in whole cents, times as timestamps.
+        rows: columns customer_id (text) and at (cutoffs, microseconds UTC).
+        asked: the recipes and what is frozen.
+        buckets: how many tasks share the customers.
+    """
+    layout = Layout({**{name: _schema_of(table) for name, table in tables.items()}, ROWS: _ROWS_SCHEMA})
+    union = _tagged(session, {**tables, ROWS: rows}, layout)
+    return signals_of_tagged(union, layout, asked, buckets=buckets)
+
+
+def signals_of_tagged(union: DataFrame, layout: Layout, asked: Asked, *, buckets: int) -> DataFrame:
+    """Returns `spark_signals` of tables that are tagged already, the asked rows among them with the tag of `ROWS`."""
+    made = partial(_bucket, layout=json.dumps(layout.to_dict()), asked=json.dumps(asked.to_dict()))
+    features = ", ".join(f"`{recipe.name}` FLOAT" for recipe in asked.recipes)
+    return union.repartition(buckets, "customer_id").mapInArrow(made, f"customer_id STRING, at BIGINT, {features}")
+
+
+def _bucket(batches: Iterator[pa.RecordBatch], *, layout: str, asked: str) -> Iterator[pa.RecordBatch]:
+    """What a task does with the rows of its bucket."""
+    tables = layout_of(json.loads(layout)).unpack(batches)
+    rows = tables.pop(ROWS)
+    if rows.num_rows:
+        told = asked_of(json.loads(asked))
+        frame = bucket_signals(tables, rows, told)
+        columns = {recipe.name: _numbers(frame[recipe.name]) for recipe in told.recipes}
+        yield from pa.table({**dict(zip(rows.column_names, rows.columns, strict=True)), **columns}).to_batches(
+            _ROWS_AT_ONCE
+        )
+
+
+def _numbers(feature: pd.Series) -> pa.Array:
+    if isinstance(feature.dtype, pd.CategoricalDtype):
+        codes = feature.cat.codes.to_numpy()
+        return pa.array(np.where(codes < 0, np.nan, codes).astype(np.float32))
+    return pa.array(feature.to_numpy(np.float32))
+
+
+def _tagged(session: SparkSession, tables: Mapping[str, DataFrame], layout: Layout) -> DataFrame:
+    """The union of the tables as Spark makes it, lazily."""
+    from pyspark.sql import functions as sql
+
+    union = session.createDataFrame([], layout.sql)
+    for name, table in tables.items():
+        column_of = {place: column for column, place in layout.places(name).items()}
+        columns = [sql.lit(layout.tag_of(name)).cast("tinyint").alias(TAG), sql.col("customer_id")]
+        for field in union.schema.fields[len(columns) :]:
+            column = sql.col(f"`{column_of[field.name]}`") if field.name in column_of else sql.lit(None)
+            is_time = field.name in column_of and layout.schemas[name].field(column_of[field.name]).type == TIME
+            columns.append((sql.unix_micros(column) if is_time else column).cast(field.dataType).alias(field.name))
+        union = union.unionAll(table.select(columns))
+    return union
+
+
+def _schema_of(table: DataFrame) -> pa.Schema:
+    return pa.schema([(field.name, _arrow_type(field.dataType)) for field in table.schema.fields])
+
+
+def _arrow_type(kind: DataType) -> pa.DataType:
+    known = {"string": pa.string(), "timestamp": TIME, "double": pa.float64(), "boolean": pa.bool_()}
+    return known.get(kind.simpleString(), pa.int64())
