@@ -71,7 +71,7 @@ def _by_bucket(data: Path, *, out: Path, count: int) -> None:
     from churn.signals.bucket import bucket_signals
     from churn.tables.buckets import open_buckets
 
-    tables = {name: {"path": f"{data}/{name}/*.parquet"} for name in dict.fromkeys(STREAMS.values())}
+    tables = {name: _source(data, name) for name in dict.fromkeys(STREAMS.values())}
     config = parse_config({"tables": tables, "engine": {"memory_limit": MEMORY_LIMIT}}, directory=out)
     wanted = asked(compared(data))
     with open_buckets(config, work=out / "work", progress=lambda text: None) as buckets:
@@ -82,6 +82,15 @@ def _by_bucket(data: Path, *, out: Path, count: int) -> None:
             columns = {name: pa.array(signals[name].to_numpy()) for name in signals}
             answer = pa.table({**dict(zip(rows.column_names, rows.columns, strict=True)), **columns})
             pq.write_table(answer, out / f"signals_{number:04d}.parquet")
+
+
+def _source(data: Path, name: str) -> dict[str, object]:
+    """A table as a user would name it: the files hold cents, and a source's amounts are in the currency's own unit."""
+    files = f"{data}/{name}/*.parquet"
+    if name != "transactions":
+        return {"path": files}
+    query = "SELECT customer_id, time, amount / 100 AS amount, channel, category FROM bought"
+    return {"query": query, "files": {"bought": files}}
 
 
 def _rows(tables: Mapping[str, pa.Table], count: int) -> pa.Table:
