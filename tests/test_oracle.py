@@ -15,7 +15,8 @@ from made_up import AT, ATTRIBUTES, CUSTOMERS, DAY, KINDS, TIMEZONE, Rows, a_bus
 from oracle import Oracle
 
 from churn.signals.catalogue import recipes_for
-from churn.signals.local import BASE_HOWS, compute_signals, exact_signals
+from churn.signals.local import compute_signals, exact_signals
+from churn.signals.plan import BASE_HOWS
 from churn.signals.recipes import Recipe, base_recipes
 from churn.signals.streams import streams
 from churn.timeline.rhythm import Prior

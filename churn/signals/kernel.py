@@ -104,7 +104,7 @@ def walk_back(
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def running_total(op: int, numbers: Int64) -> Int64:
     """Returns what SUM, COUNT or DAYS of all rows before each row come to, shape (rows + 1,); days are counted where
-    they change, whoever's they are."""
+    they change, whoever's they are. A total that runs over wraps around: the difference of two is still exact."""
     total = np.zeros(len(numbers) + 1, np.int64)
     for row in range(len(numbers)):
         adds = 0
@@ -114,6 +114,15 @@ def running_total(op: int, numbers: Int64) -> Int64:
             adds = numbers[row] if op == Op.SUM else 1
         total[row + 1] = total[row] + adds
     return total
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def told(numbers: Int64, unit: float) -> npt.NDArray[np.float64]:
+    """Returns the numbers in the unit that is delivered, NaN for `MISSING`."""
+    out = np.empty(len(numbers), np.float64)
+    for i in range(len(numbers)):
+        out[i] = np.nan if numbers[i] == MISSING else numbers[i] / unit
+    return out
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

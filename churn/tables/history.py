@@ -155,9 +155,13 @@ def settled(events: Events) -> Events:
 def codes_of(ids: pa.ChunkedArray, customers: pa.StringArray) -> npt.NDArray[np.int32]:
     """Returns the place of each id among `customers`, -1 where it is not there. Shape (rows,)."""
     if pa.types.is_dictionary(ids.type):
-        chunks = [codes_of(pa.chunked_array([part.dictionary]), customers)[part.indices] for part in ids.chunks]
-        return np.concatenate([np.zeros(0, np.int32), *chunks])
-    return np.asarray(pc.fill_null(pc.index_in(ids, customers), -1).to_numpy())
+        return np.concatenate([np.zeros(0, np.int32), *(_codes_of_labels(chunk, customers) for chunk in ids.chunks)])
+    return np.asarray(pc.fill_null(pc.index_in(ids, customers), -1).to_numpy(), np.int32)
+
+
+def _codes_of_labels(chunk: pa.DictionaryArray, customers: pa.StringArray) -> npt.NDArray[np.int32]:
+    labels = codes_of(pa.chunked_array([chunk.dictionary.cast(pa.string())]), customers)
+    return np.asarray(np.append(labels, np.int32(-1))[chunk.indices.fill_null(len(labels)).to_numpy()])
 
 
 def _events(name: str, table: pa.Table, customers: pa.StringArray) -> Events:
