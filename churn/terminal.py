@@ -15,11 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from churn.errors import OutputError
+from churn.tables.pace import Step
 
 if TYPE_CHECKING:
     from churn.jobs.score import Scored
 
 OUTPUT_SCHEMA = 1
+_BAR = 24
+_SECONDS_BETWEEN_STEPS = 5
+"""Where nothing can be written over, as in a log, steps of one kind are told this often."""
 CONFIG_FILE = Path("churn.toml")
 # A terminal obeys C0 and C1 controls, line and paragraph separators, and marks that turn the direction of writing.
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
@@ -33,6 +37,8 @@ class Terminal:
         self.is_quiet = is_quiet
         self._config = config
         self._started = time.monotonic()
+        self._told = self._started
+        self._is_bar_open = False
 
     def command(self, words: str, *, config: Path | None = None) -> str:
         """Returns a command line to copy, calling churn as it was called and naming the configuration it needs."""
@@ -40,19 +46,30 @@ class Terminal:
         return f"{_program()} {words}" + ("" if named == CONFIG_FILE else f" --config {shlex.quote(str(named))}")
 
     def progress(self, step: str) -> None:
-        """Tells on stderr what goes on, with the seconds since the start."""
-        if not self.is_quiet:
-            _write(sys.stderr, f"[{time.monotonic() - self._started:6.1f} s] {step}")
+        """Tells on stderr what goes on, with the seconds so far; on a terminal, steps of one kind are a bar."""
+        if self.is_quiet:
+            return
+        now = time.monotonic()
+        line = f"[{now - self._started:6.1f} s] {step}"
+        of_many = step if isinstance(step, Step) else None
+        if of_many is not None and sys.stderr.isatty():
+            self._is_bar_open = _draw(of_many, line)
+            return
+        if of_many is not None and of_many.done < of_many.total:
+            if now - self._told < _SECONDS_BETWEEN_STEPS:
+                return
+            self._told = now
+        self._tell(line)
 
     def show_problems(self, problems: Iterable[str]) -> None:
         """Prints every problem on stderr."""
         for problem in problems:
-            _write(sys.stderr, f"error: {problem}")
+            self._tell(f"error: {problem}")
 
     def show_warnings(self, warnings: Iterable[str]) -> None:
         """Prints warnings on stderr, quiet or not."""
         for warning in warnings:
-            _write(sys.stderr, f"warning: {warning}")
+            self._tell(f"warning: {warning}")
 
     def show_init(self, told: dict[str, Any]) -> None:
         """Where churn.toml stands, what it maps, and what to do with it."""
@@ -125,6 +142,13 @@ class Terminal:
             self._lines(demo_lines(told, command=self.command))
         self.show_warnings(told["warnings"])
 
+    def _tell(self, line: str) -> None:
+        """A line on stderr, below a bar that an interruption has left unfinished."""
+        if self._is_bar_open:
+            self._is_bar_open = False
+            _write(sys.stderr, "")
+        _write(sys.stderr, line)
+
     def _printed(self, told: dict[str, Any]) -> bool:
         if self.is_json:
             from churn.jobs.common import plain
@@ -141,6 +165,18 @@ class Terminal:
         import typer
 
         raise typer.Exit(code)
+
+
+def _draw(step: Step, line: str) -> bool:
+    """Writes a bar over the last one, and returns whether more of its kind will follow."""
+    filled = round(_BAR * step.done / step.total)
+    bar = "#" * filled + "." * (_BAR - filled)
+    # A line that is wider than the terminal would go on in the next one, where nothing is written over.
+    text = f"[{bar}] {visible(line)}"[: shutil.get_terminal_size().columns - 1]
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"\r\x1b[K{text}" + ("\n" if step.done == step.total else ""))
+        sys.stderr.flush()
+    return step.done < step.total
 
 
 def visible(text: str) -> str:
