@@ -1,4 +1,4 @@
-"""kill -9 at any moment: the old file or the new one; a rerun goes on, makes the same bytes, and leaves nothing over."""
+"""kill -9 at any moment: the old file or the new one; a rerun goes on, makes the same bytes, leaves nothing over."""
 
 from __future__ import annotations
 

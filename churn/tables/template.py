@@ -29,6 +29,7 @@ gap_days = 0               # days between prediction and outcome window: time to
 # [engine]
 # memory_limit = "4GB"
 # threads = 4
+# buckets = 16  # customers are read and scored in so many parts; default: as many as memory_limit asks for
 
 # Each [tables.NAME] names a CSV or Parquet file (or a glob such as "orders-*.csv") and says which of its columns is
 # ours: ours = "theirs". A column that has our name already needs no line. Further settings of a table:
