@@ -36,6 +36,7 @@ class TableSource(_Section):
     path: str | None = None
     query: str | None = None
     url: SecretStr | None = None
+    spark_table: str | None = None
     files: dict[str, str] = {}
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     encoding: Literal["utf-8", "latin-1", "utf-16"] = "utf-8"
@@ -62,8 +63,8 @@ class TableSource(_Section):
     def _one_source(self) -> TableSource:
         if self.url is not None and (self.query is None or self.path is not None or self.files):
             raise ValueError("a database's `url` goes with a `query`, and with neither `path` nor `files`")
-        if (self.path is None) == (self.query is None):
-            raise ValueError("give either `path` or `query`")
+        if [self.path, self.query, self.spark_table].count(None) != 2:
+            raise ValueError("give either `path` or `query`, or with Spark `spark_table`")
         if self.files and self.query is None:
             raise ValueError("`files` names the inputs of a `query`")
         return self
@@ -120,11 +121,20 @@ class Output(_Section):
 
 
 class Engine(_Section):
-    """How much of the machine may be used."""
+    """Where the work is done, and how much of the machine may be used."""
 
+    kind: Literal["local", "spark"] = "local"
+    master: str | None = None
     memory_limit: str = "4GB"
     threads: Annotated[int, Field(gt=0)] | None = None
     buckets: Annotated[int, Field(gt=0, le=4096)] | None = None
+    training_customers: Annotated[int, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _master_of_spark(self) -> Engine:
+        if self.master is not None and self.kind != "spark":
+            raise ValueError('`master` goes with `kind = "spark"`')
+        return self
 
 
 class Config(_Section):
@@ -177,6 +187,19 @@ class Config(_Section):
         if "transactions" not in tables:
             raise ValueError("the table `transactions` is required: add [tables.transactions] with a `path`")
         return tables
+
+    @model_validator(mode="after")
+    def _sources_of_the_engine(self) -> Config:
+        is_spark = self.engine.kind == "spark"
+        for name, source in self.tables.items():
+            if source.spark_table is not None and not is_spark:
+                raise ValueError(f'tables.{name}.spark_table needs [engine] kind = "spark"')
+            if source.url is not None and is_spark:
+                raise ValueError(
+                    f"tables.{name}.url: Spark's tasks are given no credentials; write the query's result to Parquet, "
+                    'or take [engine] kind = "local"'
+                )
+        return self
 
     @property
     def active_within(self) -> tuple[int, int] | None:

@@ -14,7 +14,8 @@ from made_project import Project
 import churn
 from churn import errors
 from churn.config import Config, load_config, parse_config
-from churn.jobs.score import COLUMNS, Scored, score
+from churn.jobs.score import Scored, score
+from churn.jobs.scoring import COLUMNS
 
 PACKAGE = Path(churn.__file__).parent
 OPTIONS = {

@@ -17,7 +17,8 @@ from churn.errors import OutputError, TableError
 from churn.jobs.common import signals_of
 from churn.jobs.lists import list_warnings, read_list
 from churn.jobs.outputs import check_page_out
-from churn.jobs.score import COLUMNS, score
+from churn.jobs.score import score
+from churn.jobs.scoring import COLUMNS
 from churn.models.bundle import load_bundle
 from churn.models.frame import rows, rows_at
 from churn.models.known import prepare

@@ -51,7 +51,11 @@ class Gathered:
 
     def add(self, number: int, scores: pd.DataFrame) -> None:
         """Keeps the scores of a bucket; with one bucket in memory they are in the order of the list."""
-        table = plain_table(scores[self._schema.names]).cast(self._schema)
+        self.add_table(number, plain_table(scores[self._schema.names]))
+
+    def add_table(self, number: int, scores: pa.Table) -> None:
+        """Keeps the scores of a bucket that are Arrow already, made by `plain_table`."""
+        table = scores.select(self._schema.names).cast(self._schema)
         if self._folder is None:
             self._held[number] = table
             return

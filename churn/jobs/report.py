@@ -15,7 +15,8 @@ from churn.delivery.page import report_page
 from churn.errors import BundleError, OutputError
 from churn.jobs.outputs import check_page_out
 from churn.jobs.record import record_of
-from churn.jobs.score import COLUMNS, find_bundle
+from churn.jobs.score import find_bundle
+from churn.jobs.scoring import COLUMNS
 from churn.tables.atomic import write_atomically
 
 

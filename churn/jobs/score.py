@@ -3,54 +3,34 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from churn.config import Config
 from churn.delivery.files import write_scores
 from churn.delivery.gathered import Gathered
 from churn.delivery.tally import Tally
-from churn.drivers.contributions import explain
-from churn.drivers.owners import owners_of
-from churn.drivers.reasons import reasons
 from churn.errors import BundleError, TableError
-from churn.jobs.bucketwise import Scoring, key_of, score_buckets, survey
-from churn.jobs.common import signals_of
+from churn.jobs.bucketwise import Bucketwise, bucketwise
+from churn.jobs.clusterwise import Clusterwise, clusterwise
 from churn.jobs.lists import list_warnings
 from churn.jobs.moments import cutoff_at
 from churn.jobs.outputs import check_scores_database, check_scores_out, store_scores
+from churn.jobs.scoring import COLUMNS, Question
 from churn.jobs.unseen import unseen_warnings
 from churn.models.bundle import GOLDEN_TOLERANCE, Bundle, load_bundle
 from churn.models.champion import champion_of, newest_of
-from churn.models.frame import rows_at, why_not
-from churn.models.known import Known
-from churn.tables.buckets import Buckets, open_buckets
-from churn.tables.history import customers_of
-from churn.tables.workfolder import WORK
 from churn.timeline.cutoffs import Cutoff
-from churn.timeline.population import ELIGIBLE
 
-COLUMNS = (
-    "customer_id", "cutoff", "status", "why_not_scored", "p_leave", "p_silent", "p_vocal", "voice_status",
-    "percentile", "band", "p_no_visit_by_rhythm", "expected_spend", "value_at_risk", "driver_1", "driver_2", "driver_3",
-    "reason_1", "reason_2", "reason_3", "owner_1", "owner_2", "owner_3", "model_id",
-)  # fmt: skip
 Progress = Callable[[str], None]
 
 
 UNREAD = {"text", "ended_reason"}
 """Columns that no signal reads: a list is the same without them."""
-_TEXTS = ("voice_status", "band", *(f"{what}_{rank}" for what in ("driver", "reason", "owner") for rank in (1, 2, 3)))
-_NUMBERS = ("p_leave", "p_silent", "p_vocal", "percentile", "p_no_visit_by_rhythm", "expected_spend", "value_at_risk")
-_NOBODY = pd.DataFrame({
-    **dict.fromkeys(_NUMBERS, pd.Series(dtype=float)), **dict.fromkeys(_TEXTS, pd.Series(dtype=object)),
-    "is_treated": pd.Series(dtype="boolean"),
-})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,43 +103,42 @@ def score(
         raise BundleError(f"{out} is not overwritten: {warnings[-1]}")
     if opened.is_strange and to_database:  # a table has no place for the warning
         raise BundleError(f"nothing is written to the database: {warnings[-1]}")
-    progress("reading tables")
-    with open_buckets(config, work=config.directory / WORK, progress=progress) as buckets:
-        without = missing_inputs(model, buckets.read(0), config)
-        asked = survey(buckets, model, config=config)
-        cutoff, doubts = cutoff_at(at, base=asked.base, target=model.target)
+    with _engine(config, opened, customers, progress) as engine:
+        columns = engine.columns()
+        without = missing_inputs(model, columns, config)
+        surveyed = engine.survey(model)
+        cutoff, doubts = cutoff_at(at, base=surveyed.base, target=model.target)
         progress(f"scoring at {cutoff.label}")
-        gathered = score_buckets(
-            buckets, asked.base, _scoring(opened, cutoff, without, config), config=config, customers=customers,
-            columns=_columns(buckets, without), activity=model.target.activity, progress=progress,
-            key=key_of(config, model_id=opened.model_id, cutoff=cutoff, customers=customers),
-        )  # fmt: skip
-        warnings += [*without, *doubts, *unseen_warnings(asked.unseen)]
-        warnings += _list_warnings(gathered, customers, buckets)
+        question = Question(
+            opened.home, opened.model_id, model, cutoff, "; ".join(without), _columns(columns, without), customers
+        )
+        gathered = engine.score(question, surveyed.base)
+        warnings += [*without, *doubts, *unseen_warnings(surveyed.unseen)]
+        if customers is not None:
+            warnings += list_warnings(customers, unknown=gathered.ids(why="unknown"), known=engine.customers())
         metadata = {"model_id": opened.model_id, "cutoff": cutoff.label, "warnings": "; ".join(warnings)}
         tally = _deliver(gathered, config, out=out, metadata=metadata)
         if to_database:
             store_scores(gathered.reader(), config, is_whole=customers is None)
-        is_held = buckets.count == 1 or (out is None and not to_database)
+        is_held = engine.is_in_memory or (out is None and not to_database)
         scores = pd.concat(gathered.frames(), ignore_index=True) if is_held else None
     return Scored(scores, tally, opened.model_id, opened.home, cutoff, tuple(warnings))
 
 
-def _scoring(opened: Opened, cutoff: Cutoff, without: Sequence[str], config: Config) -> Scoring:
-    """How one bucket is scored: the columns of the list, and those that only some lists have."""
+def _engine(
+    config: Config, opened: Opened, customers: Sequence[str] | None, progress: Progress
+) -> AbstractContextManager[Bucketwise | Clusterwise]:
+    """Where the work is done, as `[engine] kind` says."""
+    if config.engine.kind == "spark":
+        return clusterwise(config, home=opened.home, customers=customers, progress=progress)
+    progress("reading tables")
+    return bucketwise(config, progress=progress)
 
-    def scored(known: Known, customers: Sequence[str] | None) -> pd.DataFrame:
-        told = score_known(known, opened.bundle, cutoff, customers=customers, config=config)
-        told["is_treated"] = told["is_treated"].astype("boolean")
-        return told.assign(model_id=opened.model_id, warning="; ".join(without))
 
-    return scored
-
-
-def _columns(buckets: Buckets, without: Sequence[str]) -> list[str]:
+def _columns(tables: Collection[str], without: Sequence[str]) -> tuple[str, ...]:
     """The columns of a list: `is_treated` with a table of treatments, `warning` where inputs are missing."""
-    treated = ["is_treated"] if "treatments" in buckets.names else []
-    return [*COLUMNS, *treated, *(["warning"] if without else [])]
+    treated = ["is_treated"] if "treatments" in tables else []
+    return (*COLUMNS, *treated, *(["warning"] if without else []))
 
 
 def _deliver(gathered: Gathered, config: Config, *, out: Path | None, metadata: Mapping[str, str]) -> Tally:
@@ -171,29 +150,6 @@ def _deliver(gathered: Gathered, config: Config, *, out: Path | None, metadata: 
     else:
         deque(frames, maxlen=0)
     return tally
-
-
-def score_known(
-    known: Known, bundle: Bundle, cutoff: Cutoff, *, customers: Sequence[str] | None, config: Config
-) -> pd.DataFrame:
-    """Returns the score columns (but `model_id`) of the listed customers in their order, or of everybody by risk."""
-    ids = known.customers if customers is None else pa.array(list(customers), pa.string())
-    codes = known.codes_of(ids)
-    why = np.append(why_not(known, bundle.target, cutoff, prior=bundle.prior), "unknown")[codes]
-    eligible = np.unique(codes[why == ELIGIBLE])
-    scored = _scored_rows(known, bundle, cutoff, eligible, config) if len(eligible) else _NOBODY
-    position = pd.Series(np.arange(len(eligible)), index=eligible).reindex(codes)
-    listed = scored.take(position.fillna(0).to_numpy(np.int64)) if len(scored) else scored.reindex(range(len(codes)))
-    listed = listed.reset_index(drop=True).mask(pd.Series(why != ELIGIBLE), other=None)
-    listed.insert(0, "customer_id", ids.to_pylist())
-    listed.insert(1, "cutoff", cutoff.label)
-    listed.insert(2, "status", np.where(why == ELIGIBLE, "scored", "not_scored"))
-    listed.insert(3, "why_not_scored", pd.Series(why).where(why != ELIGIBLE, None))
-    if customers is None:
-        listed = listed.sort_values(
-            ["status", "percentile", "p_leave", "customer_id"], ascending=[False, False, False, True]
-        )
-    return listed.reset_index(drop=True)
 
 
 def open_bundle(config: Config, bundle: Path | None) -> Opened:
@@ -232,8 +188,13 @@ def find_bundle(config: Config, bundle: Path | None) -> tuple[Path, list[str]]:
     return newest, [doubt]
 
 
-def missing_inputs(bundle: Bundle, tables: Mapping[str, pa.Table], config: Config) -> list[str]:
+def missing_inputs(bundle: Bundle, tables: Mapping[str, Collection[str]], config: Config) -> list[str]:
     """Returns a warning about tables and columns that the model was trained with and that are absent now, if any.
+
+    Args:
+        bundle: the model.
+        tables: the columns of each table that is there.
+        config: the project.
 
     Raises:
         TableError: there are, and the configuration doesn't say `missing_table = "warn"`.
@@ -241,7 +202,7 @@ def missing_inputs(bundle: Bundle, tables: Mapping[str, pa.Table], config: Confi
     missing = [name for name in bundle.tables if name not in tables]
     for name, columns in bundle.training.get("columns", {}).items():
         if name in tables:
-            gone = {*columns} - {*tables[name].column_names} - UNREAD
+            gone = {*columns} - {*tables[name]} - UNREAD
             missing += sorted(f"{name}.{column}" for column in gone)
     if not missing:
         return []
@@ -250,31 +211,3 @@ def missing_inputs(bundle: Bundle, tables: Mapping[str, pa.Table], config: Confi
         fix = 'give what is missing in churn.toml, or set missing_table = "warn" to score without it'
         raise TableError(f"{told}; {fix}")
     return [told]
-
-
-def _list_warnings(gathered: Gathered, customers: Sequence[str] | None, buckets: Buckets) -> list[str]:
-    if customers is None:
-        return []
-    unknown = gathered.ids(why="unknown")
-    known = (one for number in range(buckets.count) for one in customers_of(buckets.read(number)).to_pylist())
-    return list_warnings(customers, unknown=unknown, known=known)
-
-
-def _scored_rows(known: Known, bundle: Bundle, cutoff: Cutoff, codes: np.ndarray, config: Config) -> pd.DataFrame:
-    frame = rows_at(known, cutoff, codes=codes, prior=bundle.prior)
-    features = signals_of(known, frame, bundle.recipes, target=bundle.target, prior=bundle.prior)
-    predicted = bundle.predict(features, voice_status=frame["voice_status"].to_numpy(str))
-    percentile = bundle.percentile(predicted["margin"].to_numpy())
-    values = explain(bundle.factors, bundle.matched(features))
-    told = reasons(
-        features, values, bundle.recipes, currency=config.currency, activity=bundle.target.activity,
-        horizon_days=bundle.target.horizon_days, owners=owners_of(config),
-    )  # fmt: skip
-    bands = np.array(config.bands.names, object)[np.searchsorted(config.bands.edges, percentile, side="right")]
-    figures = pd.DataFrame({
-        "p_leave": predicted["p_leave"], "p_silent": predicted["p_silent"], "p_vocal": predicted["p_vocal"],
-        "voice_status": frame["voice_status"], "percentile": percentile, "band": bands,
-        "p_no_visit_by_rhythm": frame["p_no_visit_by_rhythm"], "expected_spend": frame["expected_spend"],
-        "value_at_risk": predicted["p_leave"] * frame["expected_spend"], "is_treated": frame["is_treated"],
-    })  # fmt: skip
-    return pd.concat([figures, told.set_index(figures.index)], axis=1)

@@ -16,7 +16,8 @@ from churn.errors import TableError
 from churn.jobs.common import signals_of
 from churn.jobs.lists import list_warnings
 from churn.jobs.moments import cutoff_at
-from churn.jobs.score import missing_inputs, open_bundle, score_known
+from churn.jobs.score import missing_inputs, open_bundle
+from churn.jobs.scoring import score_known
 from churn.models.bundle import Bundle
 from churn.models.frame import rows_at
 from churn.models.known import Known, prepare
@@ -44,7 +45,7 @@ def why(
     model = opened.bundle
     progress("reading tables")
     tables, _ = read_tables(config)
-    without = missing_inputs(model, tables, config)
+    without = missing_inputs(model, {name: table.column_names for name, table in tables.items()}, config)
     known = prepare(tables, config=config, activity_kind=model.target.activity)
     code = int(known.codes_of(_ids(customer_id))[0])
     if code < 0:

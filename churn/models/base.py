@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -76,6 +77,22 @@ class Base:
         """Returns from when each source of the customers' own voice has rows, as far as known at `at`."""
         own = {"contacts": "contacts", "feedback": _BY_SELF}
         return {name: self.first_rows[rows].visible_at(at) for name, rows in own.items() if rows in self.first_rows}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the same as plain JSON data; `base_told` reads it back."""
+        first_rows = {name: [rows.known.tolist(), rows.time.tolist()] for name, rows in self.first_rows.items()}
+        return {
+            "first_rows": first_rows, "voice_sources": list(self.voice_sources),
+            "first_activity": self.first_activity, "last_activity": self.last_activity,
+        }  # fmt: skip
+
+
+def base_told(told: Mapping[str, Any]) -> Base:
+    """Returns what `Base.to_dict` told of."""
+    first_rows = {
+        name: FirstRows(*(np.array(column, np.int64) for column in rows)) for name, rows in told["first_rows"].items()
+    }
+    return Base(first_rows, tuple(told["voice_sources"]), told["first_activity"], told["last_activity"])
 
 
 def gathered(tables: Mapping[str, pa.Table], active: Events) -> Base:

@@ -142,6 +142,24 @@ def load_bundle(home: Path) -> tuple[str, Bundle, float]:
         ) from None
 
 
+def bundle_texts(home: Path) -> dict[str, str]:
+    """Returns the files of a bundle by name, checked, to be sent to where `write_bundle_texts` makes it anew.
+
+    Raises:
+        BundleError: as `load_bundle`, before anything is parsed.
+    """
+    _, texts = _verified(home)
+    return {**texts, CHECKSUMS: (home / CHECKSUMS).read_text(encoding="utf-8")}
+
+
+def write_bundle_texts(texts: Mapping[str, str], home: Path) -> None:
+    """Writes the files that `bundle_texts` has read into a new folder."""
+    home.mkdir()
+    for name in (*_FILES, CHECKSUMS):
+        if name in texts:
+            (home / name).write_bytes(texts[name].encode())
+
+
 def model_text(booster: lgb.Booster) -> str:
     """Returns LightGBM's text of a booster without its parameter block, which names the threads it was trained with."""
     return _PARAMETERS.sub("\n", booster.model_to_string(num_iteration=-1))

@@ -25,6 +25,7 @@ from churn.tables.quoting import identifier, literal
 from churn.tables.rows import BUCKET, HASH, LOCAL, PROBLEM, ROW, VALUE
 
 _QUERIED = "queried"
+_THE_QUERY = "the query"
 _ROWS_AT_ONCE = 131_072
 _BYTES_AT_ONCE = 1 << 26
 
@@ -46,20 +47,25 @@ class Raw:
 
 
 @contextmanager
-def raw_rows(name: str, *, config: Config, buckets: int = 1, spill: Path | None = None) -> Iterator[Raw]:
+def raw_rows(
+    name: str, *, config: Config, buckets: int = 1, spill: Path | None = None, given: pa.RecordBatchReader | None = None
+) -> Iterator[Raw]:
     """Yields the rows of the source of table `name`, each with its bucket of so many; `spill` as in `connect`.
+
+    Rows that a cluster has read already are `given`.
 
     Raises:
         TableError: the source cannot be read, now or while its batches are; names every problem.
         ConfigError: the engine settings mean nothing to DuckDB.
     """
     source = config.tables[name]
-    with connect(config, spill=spill) as connection, _queried_rows(source, config, spill) as queried:
+    rows = nullcontext(given) if given is not None else _queried_rows(source, config, spill)
+    with connect(config, spill=spill) as connection, rows as queried:
         if queried is None:
             relations = _relations(config, source)
         else:
             connection.register(_QUERIED, queried)
-            relations = [_described(connection)]
+            relations = [_described(connection, _THE_QUERY if given is None else str(source.spark_table))]
         columns, origin = columns_of(name, config, relations[0])
         reading = Reading(source.decimal, source.time_format)
         _check_format(connection, name, reading)
@@ -78,6 +84,8 @@ def _queried_rows(
     source: TableSource, config: Config, spill: Path | None
 ) -> AbstractContextManager[pa.RecordBatchReader | None]:
     """The rows of a query as a stream that can be read once; None for files."""
+    if source.spark_table is not None:
+        raise TableError(f"{source.spark_table} is a table of Spark, which only churn train and churn score read")
     if source.query is None:
         return nullcontext()
     if source.url is not None:
@@ -108,10 +116,10 @@ def _relations(config: Config, source: TableSource) -> list[Relation]:
     return relations
 
 
-def _described(connection: duckdb.DuckDBPyConnection) -> Relation:
+def _described(connection: duckdb.DuckDBPyConnection, name: str) -> Relation:
     described = connection.execute(f"DESCRIBE SELECT * FROM {_QUERIED}").fetchall()
     types = {str(column): str(kind) for column, kind, *_ in described}
-    return Relation("the query", _QUERIED, {column: column for column in types}, types)
+    return Relation(name, _QUERIED, {column: column for column in types}, types)
 
 
 def _batches(connection: duckdb.DuckDBPyConnection, sql: str, relations: Sequence[Relation]) -> Iterator[pa.Table]:
@@ -132,7 +140,7 @@ def _batches(connection: duckdb.DuckDBPyConnection, sql: str, relations: Sequenc
             # No file is to blame: our mistake, and the user should see it as such, not as an error of her disk.
             raise RuntimeError("the rows of a source cannot be read") from error
         raise TableError(problems) from None
-    if not rows and relations[0].path is None:
+    if not rows and relations[0].name == _THE_QUERY:
         raise TableError("the query returns no row")
 
 

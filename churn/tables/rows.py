@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -130,6 +131,21 @@ class Sieve:
         if not self.kept:
             raise TableError(["has no usable row left: " + "; ".join(map(str, issues))])
         return issues
+
+    def told(self) -> dict[str, Any]:
+        """Returns what was found so far as plain JSON data, for the sieve that joins those of several tasks."""
+        found = [[code, column, *astuple(found)] for (code, column), found in self._found.items()]
+        return {"rows": self.rows, "kept": self.kept, "found": found}
+
+    def join(self, told: Mapping[str, Any]) -> None:
+        """Adds what another sieve has `told` of the rows that follow in the source, numbered as in all of it."""
+        self.rows += told["rows"]
+        self.kept += told["kept"]
+        for code, column, *fields in told["found"]:
+            *about, count, rows, shape = fields
+            found = self._found.setdefault((code, column), _Found(*about))
+            found.add(np.array(rows, np.int64), shape)
+            found.count += count - len(rows)
 
     def _refusal(self, found: _Found) -> str | None:
         """Why the table can't be used with so many of such rows, or None."""

@@ -1,0 +1,184 @@
+"""On a cluster: the tables of each bucket go to a task of Spark, which does with them what a laptop does."""
+
+from __future__ import annotations
+
+import io
+import json
+import secrets
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from churn.config import Config
+from churn.delivery.files import ROWS_PER_GROUP, plain_table
+from churn.delivery.gathered import PLACE, Gathered
+from churn.errors import BundleError
+from churn.jobs.bucketwise import Survey
+from churn.jobs.scoring import Question, answer
+from churn.jobs.unseen import unseen_labels
+from churn.models.base import base_told, together
+from churn.models.bundle import GOLDEN_TOLERANCE, Bundle, bundle_texts, load_bundle, write_bundle_texts
+from churn.models.known import base_of, prepare
+from churn.tables.scattered import LISTED, Scattered, config_of, found_in, glean, scatter, text_of
+from churn.tables.session import spark_session
+from churn.tables.tagged import TAG, layout_of
+from churn.tables.workfolder import WORK, work_folder
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from churn.models.base import Base
+
+
+@dataclass(frozen=True, slots=True)
+class Clusterwise:
+    """Scores the buckets on a cluster, as `Bucketwise` does on one machine, and to the same bytes.
+
+    Attributes:
+        config: the project.
+        tables: on the cluster.
+        home: the bundle's folder.
+        folder: where the scores are kept until they are in their order.
+        progress: told what goes on.
+    """
+
+    config: Config
+    tables: Scattered
+    home: Path
+    folder: Path
+    progress: Callable[[str], None]
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Never: the list comes back piece by piece."""
+        return False
+
+    def columns(self) -> Mapping[str, Sequence[str]]:
+        """Returns the columns of every table."""
+        return {name: table.column_names for name, table in self.tables.empty_tables().items()}
+
+    def customers(self) -> Iterator[str]:
+        """Yields the ids in the tables."""
+        listed = self.tables.layout.tag_of(LISTED)
+        ids = self.tables.rows.where(f"{TAG} < {listed}").select("customer_id").distinct()
+        yield from (row[0] for row in ids.toLocalIterator())
+
+    def survey(self, bundle: Bundle) -> Survey:
+        """Returns what all buckets tell together.
+
+        Raises:
+            TableError: a table cannot be read; names every problem of every table.
+        """
+        self.progress(f"reading tables on Spark, {self.tables.buckets:,} buckets")
+        layout, config = self._told()
+        made = partial(_survey_bucket, layout=layout, config=config, files=_files_text(self.home))
+        told = [json.loads(row[0]) for row in self._each(made, "told STRING").collect()]
+        found_in(self.tables, [one["found"] for one in told], config=self.config)
+        unseen = sum((Counter({tuple(key): count for key, count in one["unseen"]}) for one in told), Counter())
+        return Survey(together(base_told(one["base"]) for one in told), unseen)
+
+    def score(self, question: Question, base: Base) -> Gathered:
+        """Returns the scores of every bucket."""
+        from pyspark import StorageLevel
+
+        wanted = [*question.columns, *([] if question.customers is None else [PLACE])]
+        asked = json.dumps({
+            "at": question.cutoff.at, "base": base.to_dict(), "without": question.without,
+            "columns": list(question.columns), "is_list": question.customers is not None,
+        })  # fmt: skip
+        layout, config = self._told()
+        made = partial(_score_bucket, layout=layout, config=config, files=_files_text(self.home), asked=asked)
+        pieces = self._each(made, "scores BINARY").persist(StorageLevel.DISK_ONLY)
+        pieces.count()  # all at once; what follows goes from partition to partition
+        gathered = Gathered(wanted, folder=self.folder / "scores", config=self.config)
+        for number, row in enumerate(pieces.toLocalIterator(prefetchPartitions=True)):
+            gathered.add_table(number, pq.read_table(io.BytesIO(row[0])))
+        pieces.unpersist()
+        return gathered
+
+    def _told(self) -> tuple[str, str]:
+        return json.dumps(self.tables.layout.to_dict()), text_of(self.config)
+
+    def _each(self, made: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]], columns: str) -> DataFrame:
+        return self.tables.rows.mapInArrow(made, columns)
+
+
+@contextmanager
+def clusterwise(
+    config: Config, *, home: Path, customers: Sequence[str] | None, progress: Callable[[str], None]
+) -> Iterator[Clusterwise]:
+    """Yields the project's tables on Spark, ready to be scored with the bundle in `home`.
+
+    Raises:
+        ChurnError: no Spark, or a source that is not there.
+    """
+    progress("starting Spark")
+    with (
+        work_folder(config.directory / WORK, key=secrets.token_hex(8)) as folder,
+        spark_session(config, folder=folder) as session,
+    ):
+        tables = scatter(session, config, customers=customers)
+        try:
+            yield Clusterwise(config, tables, home, folder, progress)
+        finally:
+            tables.rows.unpersist()
+
+
+def _files_text(home: Path) -> str:
+    return json.dumps(bundle_texts(home), sort_keys=True)
+
+
+@lru_cache(maxsize=1)
+def _bundle_of(files: str) -> tuple[str, Bundle]:
+    """The bundle whose files were sent as text; a process reads it once."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "bundle"
+        write_bundle_texts(json.loads(files), home)
+        model_id, bundle, gap = load_bundle(home)
+    if not gap <= GOLDEN_TOLERANCE:
+        raise BundleError(f"a node's libraries give other predictions than the training's (difference {gap:.1e})")
+    return model_id, bundle
+
+
+def _survey_bucket(
+    batches: Iterator[pa.RecordBatch], *, layout: str, config: str, files: str
+) -> Iterator[pa.RecordBatch]:
+    """What a task tells of its bucket."""
+    project = config_of(config)
+    gleaned = glean(batches, layout_of(json.loads(layout)), project)
+    _, bundle = _bundle_of(files)
+    told: dict[str, Any] = {
+        "found": gleaned.found,
+        "base": base_of(gleaned.tables, config=project, activity_kind=bundle.target.activity).to_dict(),
+        "unseen": [[list(key), count] for key, count in sorted(unseen_labels(bundle, gleaned.tables).items())],
+    }
+    yield pa.RecordBatch.from_pydict({"told": [json.dumps(told)]})
+
+
+def _score_bucket(
+    batches: Iterator[pa.RecordBatch], *, layout: str, config: str, files: str, asked: str
+) -> Iterator[pa.RecordBatch]:
+    """The scores of a bucket, as Parquet: a piece of so many rows after another."""
+    project, told = config_of(config), json.loads(asked)
+    gleaned = glean(batches, layout_of(json.loads(layout)), project)
+    customers = gleaned.listed["customer_id"].to_pylist() if told["is_list"] else None
+    model_id, bundle = _bundle_of(files)
+    cutoff = bundle.target.cutoff(told["at"])
+    question = Question(Path(), model_id, bundle, cutoff, told["without"], tuple(told["columns"]), customers)
+    base = base_told(told["base"])
+    known = prepare(gleaned.tables, config=project, activity_kind=bundle.target.activity, base=base)
+    scores = plain_table(answer(question, known, customers, config=project)[list(question.columns)])
+    if told["is_list"]:
+        scores = scores.append_column(PLACE, gleaned.listed["place"])
+    for start in range(0, scores.num_rows, ROWS_PER_GROUP):
+        written = io.BytesIO()
+        pq.write_table(scores.slice(start, ROWS_PER_GROUP), written, compression="zstd")
+        yield pa.RecordBatch.from_pydict({"scores": [written.getvalue()]})
