@@ -25,7 +25,6 @@ _LOCAL = "local[*]"
 _SETTINGS = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
-    "spark.log.level": "ERROR",
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "131072",
     # A bucket is a task: Spark should not put several together.
@@ -33,6 +32,8 @@ _SETTINGS = {
 }
 _QUIET = """rootLogger.level = error
 rootLogger.appenderRef.err.ref = err
+logger.shell.name = org.apache.spark.api.python.PythonGatewayServer
+logger.shell.level = error
 appender.err.type = Console
 appender.err.name = err
 appender.err.target = SYSTEM_ERR
@@ -58,16 +59,17 @@ def spark_session(config: Config, *, folder: Path) -> Iterator[SparkSession]:
     if problem is not None:
         raise ConfigError(f'engine.kind = "spark": {problem}')
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # it has not been told yet that it works with this pandas
+        # Every call says so; nothing here hands pandas frames to it, Arrow goes in and comes out.
+        warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas", category=FutureWarning)
         from pyspark.sql import SparkSession
 
         running = SparkSession.getActiveSession()
         session = running or _started(config, folder)
-    try:
-        yield session
-    finally:
-        if running is None:
-            session.stop()
+        try:
+            yield session
+        finally:
+            if running is None:
+                _end(session)
 
 
 def spark_problem() -> str | None:
@@ -103,6 +105,19 @@ def _started(config: Config, folder: Path) -> SparkSession:
     if _is_local(master):
         session.sparkContext.pythonExec = sys.executable
     return session
+
+
+def _end(session: SparkSession) -> None:
+    """Ends the session and its Java: as long as that lives it writes to folders that are about to go."""
+    from pyspark import SparkContext
+
+    session.stop()
+    gateway = SparkContext._gateway
+    if gateway is not None:
+        gateway.shutdown()
+        gateway.proc.stdin.close()
+        gateway.proc.wait()
+        SparkContext._gateway = SparkContext._jvm = None
 
 
 def _on_this_machine(config: Config, folder: Path) -> dict[str, str]:
