@@ -4,18 +4,23 @@ each customer's depend on her own rows and on what is asked alone, so that any s
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from churn.signals.local import compute_signals
-from churn.signals.recipes import Recipe, recipe_of
+from churn.signals.local import Float32, fill_signals, framed
+from churn.signals.parts import parts_of
+from churn.signals.recipes import Recipe, base_recipes, recipe_of
 from churn.signals.streams import streams
-from churn.tables.history import Int64, codes_of
+from churn.tables.history import Int64
+from churn.tables.ids import codes_of
+from churn.tables.sorting import by_customer_and_time
 from churn.timeline.mbg_nbd import MbgNbd
 from churn.timeline.rhythm import Prior
 
@@ -85,9 +90,48 @@ def bucket_signals(tables: Mapping[str, pa.Table], rows: pa.Table, asked: Asked,
     """
     customers = pc.unique(rows["customer_id"].cast(pa.string()))
     customers = customers.take(pc.sort_indices(customers))
-    at = np.asarray(rows["at"], np.int64)
-    return compute_signals(
-        streams(tables, customers=customers, timezone=asked.timezone, activity=asked.activity), asked.recipes,
-        customer=codes_of(rows["customer_id"], customers).astype(np.int64), at=at, prior=asked.prior,
-        horizon_days=asked.horizon_days, gap_days=asked.gap_days, covers_from=asked.covered(at), threads=threads,
-    )  # fmt: skip
+    code, at = codes_of(rows["customer_id"], customers), np.asarray(rows["at"], np.int64)
+    block = np.empty((len(asked.recipes), len(at)), np.float32)
+    fill_bucket(block, tables, customers=customers, code=code, at=at, asked=asked, threads=threads)
+    return framed(block, asked.recipes)
+
+
+def fill_bucket(
+    block: Float32, tables: Mapping[str, pa.Table], *, customers: pa.StringArray, code: npt.NDArray[np.int32],
+    at: Int64, asked: Asked, threads: int = 1,
+) -> None:  # fmt: skip
+    """Writes the signals of rows into `block`, shape (recipes, rows), categories as codes; see `bucket_signals`.
+
+    Args:
+        customers: sorted ids.
+        code: the customer of each row, her place in `customers`; -1 for somebody without any.
+        at: the cutoff of each row, microseconds UTC.
+    """
+    streams_needed = {recipe.table for recipe in base_recipes(asked.recipes)}
+    covers_from = asked.covered(at)
+    parts = parts_of(tables, customers=customers, threads=threads)
+    # Nobody's rows are computed with those of the last part, where they find nothing.
+    part_of = np.searchsorted([part.first for part in parts], code, side="right") - 1
+    order, starts, _ = by_customer_and_time(
+        np.where(code < 0, len(parts) - 1, part_of).astype(np.int32), np.arange(len(at)), len(parts)
+    )
+
+    def compute(number: int) -> None:
+        part, rows = parts[number], order[starts[number] : starts[number + 1]]
+        made = streams(
+            part.tables, customers=part.customers, timezone=asked.timezone, activity=asked.activity,
+            only=streams_needed,
+        )  # fmt: skip
+        own = np.where(code[rows] < 0, -1, code[rows] - part.first).astype(np.int64)
+        fill_signals(
+            block, made, asked.recipes, customer=own, at=at[rows], rows=rows, prior=asked.prior,
+            horizon_days=asked.horizon_days, gap_days=asked.gap_days,
+            covers_from={table: begin[rows] for table, begin in covers_from.items()},
+        )  # fmt: skip
+
+    if threads == 1:
+        for number in range(len(parts)):
+            compute(number)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(compute, range(len(parts))))

@@ -16,6 +16,7 @@ from numba import njit
 from churn.tables.history import NEVER, Int64
 
 Matrix = npt.NDArray[np.int64]
+Float32 = npt.NDArray[np.float32]
 
 MISSING = int(np.iinfo(np.int64).min)
 """A null among the numbers, and what MAX, MIN, LAST and the times read where nothing counted."""
@@ -123,6 +124,20 @@ def told(numbers: Int64, unit: float) -> npt.NDArray[np.float64]:
     for i in range(len(numbers)):
         out[i] = np.nan if numbers[i] == MISSING else numbers[i] / unit
     return out
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def deliver(numbers: Int64, unit: float, out: Float32, rows: Int64) -> None:
+    """Writes what `told` returns into the `rows` of `out`, rounded."""
+    for i in range(len(numbers)):
+        out[rows[i]] = np.nan if numbers[i] == MISSING else numbers[i] / unit
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def round_into(feature: npt.NDArray[np.float64], out: Float32, rows: Int64) -> None:
+    """Writes a feature into the `rows` of `out`, rounded."""
+    for i in range(len(feature)):
+        out[rows[i]] = feature[i]
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

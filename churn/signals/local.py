@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from churn.signals.derived import Float64, Moment, derive, season_of
-from churn.signals.kernel import Matrix, edges_of
+from churn.signals.kernel import Matrix, deliver, edges_of, round_into
 from churn.signals.plan import Plan, Program, program_of
 from churn.signals.recipes import Recipe
 from churn.signals.streams import Stream
@@ -23,12 +23,22 @@ _CHUNK = 16_000
 Start = int | None | Int64
 """From when a table is complete: microseconds, for all rows or for each; None: always."""
 
+DELIVERED: Float64 = np.empty(0)
+"""Stands for a feature that is in the block already."""
+
 Float32 = npt.NDArray[np.float32]
+
+
+class Place(NamedTuple):
+    """Where features are delivered: the columns `rows` of the block, shape (recipes, all rows)."""
+
+    block: Float32
+    rows: Int64
 
 
 def compute_signals(
     streams: Mapping[str, Stream], recipes: Sequence[Recipe], *, customer: Int64, at: Int64, prior: Prior,
-    horizon_days: int, gap_days: int, covers_from: Mapping[str, Start], threads: int = 1,
+    horizon_days: int, gap_days: int, covers_from: Mapping[str, Start],
 ) -> pd.DataFrame:  # fmt: skip
     """Returns one row per (customer, cutoff) in the order given and one column per recipe, float32 or categorical.
 
@@ -41,44 +51,42 @@ def compute_signals(
         at: cutoffs in microseconds UTC, shape (rows,).
         prior: the frozen prior of the base, for rhythm.
         covers_from: per table, microseconds from which it is complete, for all rows or each; None or absent: always.
-        threads: how many share the work; the result is the same.
     """
     block = np.empty((len(recipes), len(at)), np.float32)
     fill_signals(
-        block, streams, recipes, customer=customer, at=at, prior=prior, horizon_days=horizon_days, gap_days=gap_days,
-        covers_from=covers_from, threads=threads,
+        block, streams, recipes, customer=customer, at=at, rows=np.arange(len(at)), prior=prior,
+        horizon_days=horizon_days, gap_days=gap_days, covers_from=covers_from,
     )  # fmt: skip
+    return framed(block, recipes)
+
+
+def fill_signals(
+    block: Float32, streams: Mapping[str, Stream], recipes: Sequence[Recipe], *, customer: Int64, at: Int64,
+    rows: Int64, prior: Prior, horizon_days: int, gap_days: int, covers_from: Mapping[str, Start],
+) -> None:  # fmt: skip
+    """Writes the features of each (customer, cutoff) into the column of `block`, shape (recipes, all rows), that `rows`
+    names; a category is its code, null or negative where it has no label. See `compute_signals`."""
+    program = program_of(streams, recipes)
+    for start in range(0, len(at), _CHUNK):
+        piece = slice(start, start + _CHUNK)
+        season = season_of(at[piece], prior=prior, gap_days=gap_days, horizon_days=horizon_days)
+        moment = Moment(season, prior, horizon_days, gap_days)
+        covered = {table: _cut(begin, piece) for table, begin in covers_from.items()}
+        place = Place(block, np.ascontiguousarray(rows[piece], np.int64))
+        features = _exact(program, customer[piece], at[piece], moment, covered, place=place)
+        for number, feature in enumerate(features):
+            if feature is not DELIVERED:
+                round_into(feature, block[number], place.rows)
+
+
+def framed(block: Float32, recipes: Sequence[Recipe]) -> pd.DataFrame:
+    """Returns the block, shape (recipes, rows), as a frame: without a copy but for categories."""
     frame = pd.DataFrame(block.T, columns=[recipe.name for recipe in recipes], copy=False)
     for number, recipe in enumerate(recipes):
         if recipe.labels is not None:
             codes = np.where(np.isnan(block[number]), -1, block[number]).astype(np.int32)
             frame[recipe.name] = pd.Categorical.from_codes(codes, categories=pd.Index(recipe.labels, dtype="str"))
     return frame
-
-
-def fill_signals(
-    block: Float32, streams: Mapping[str, Stream], recipes: Sequence[Recipe], *, customer: Int64, at: Int64,
-    prior: Prior, horizon_days: int, gap_days: int, covers_from: Mapping[str, Start], threads: int = 1,
-) -> None:  # fmt: skip
-    """Writes the features into `block`, shape (recipes, rows); a category is its code, null or negative where it has no
-    label. See `compute_signals`."""
-    program = program_of(streams, recipes)
-
-    def compute(start: int) -> None:
-        piece = slice(start, start + _CHUNK)
-        season = season_of(at[piece], prior=prior, gap_days=gap_days, horizon_days=horizon_days)
-        moment = Moment(season, prior, horizon_days, gap_days)
-        covered = {table: _cut(begin, piece) for table, begin in covers_from.items()}
-        for number, feature in enumerate(_exact(program, customer[piece], at[piece], moment, covered)):
-            block[number, piece] = feature
-
-    starts = range(0, len(at), _CHUNK)
-    if threads == 1:
-        for start in starts:
-            compute(start)
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(compute, starts))
 
 
 def exact_signals(
@@ -93,8 +101,10 @@ def exact_signals(
 
 
 def _exact(
-    program: Program, customer: Int64, at: Int64, moment: Moment, covers_from: Mapping[str, Start]
+    program: Program, customer: Int64, at: Int64, moment: Moment, covers_from: Mapping[str, Start], *,
+    place: Place | None = None,
 ) -> list[Float64]:  # fmt: skip
+    """The features in the order of the recipes; those that went to their place at once are `DELIVERED`."""
     # Copies: the kernel is compiled for writable arrays, and what pandas hands out is not.
     customer, at = np.array(customer, np.int64), np.array(at, np.int64)
     features = [np.broadcast_to(np.nan, len(at))] * program.size
@@ -104,14 +114,17 @@ def _exact(
         events = id(plan.stream.starts), id(plan.stream.time)
         if events not in edges:
             edges[events] = edges_of(plan.stream.starts, plan.stream.time, customer, at, plan.windows)
-        _answer(plan, edges[events], at, covers_from, features)
+        _answer(plan, edges[events], at, covers_from, features, place)
     for step in program.steps:
         features[step.slot] = derive(step.recipe, [features[part] for part in step.parts], moment)
     return [features[slot] for slot in program.delivered]
 
 
-def _answer(plan: Plan, edges: Matrix, at: Int64, covers_from: Mapping[str, Start], features: list[Float64]) -> None:
-    """Puts the features of the plan's recipes into their slots."""
+def _answer(
+    plan: Plan, edges: Matrix, at: Int64, covers_from: Mapping[str, Start], features: list[Float64],
+    place: Place | None,
+) -> None:  # fmt: skip
+    """Puts the features of the plan's recipes into their slots, or to their place where nothing else needs them."""
     starts = [begin for table in plan.stream.tables if (begin := covers_from.get(table)) is not None]
     is_uncovered = {
         window: np.logical_or.reduce([at - window * DAY < begin for begin in starts])
@@ -120,10 +133,15 @@ def _answer(plan: Plan, edges: Matrix, at: Int64, covers_from: Mapping[str, Star
     }
     reads = plan.run(edges, at)
     for answer in plan.answers:
-        feature = answer.how.finish([reads[place][window] for place, window in answer.reads], at, answer.unit)
-        if answer.window in is_uncovered:
-            feature[is_uncovered[answer.window]] = np.nan
-        features[answer.slot] = feature
+        read = [reads[accumulator][window] for accumulator, window in answer.reads]
+        is_null = None if answer.window is None else is_uncovered.get(answer.window)
+        if place is not None and answer.row is not None and answer.how.is_plain and is_null is None:
+            deliver(read[0], answer.unit, place.block[answer.row], place.rows)
+            features[answer.slot] = DELIVERED
+            continue
+        features[answer.slot] = answer.how.finish(read, at, answer.unit)
+        if is_null is not None:
+            features[answer.slot][is_null] = np.nan
 
 
 def _cut(begin: Start, piece: slice) -> Start:

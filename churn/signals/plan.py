@@ -25,6 +25,11 @@ class How:
     ops: tuple[Op, ...]
     finish: Callable[[Sequence[Int64], Int64, float], Float64]
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether what is read is delivered as it is, in its unit."""
+        return self.finish is _plain
+
 
 def _mean(read: Sequence[Int64], at: Int64, unit: float) -> Float64:
     return np.where(read[1] == 0, np.nan, read[0] / np.maximum(read[1], 1) / unit)
@@ -98,6 +103,7 @@ class Answer:
         unit: how many of what is read make one of what is delivered.
         window: in days; None for the whole history.
         reads: which accumulators, each at which of its windows.
+        row: where it is delivered, if that is all it is needed for; else None.
     """
 
     slot: int
@@ -105,6 +111,7 @@ class Answer:
     unit: float
     window: int | None
     reads: tuple[tuple[int, int], ...]
+    row: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +163,9 @@ class Program:
 def program_of(streams: Mapping[str, Stream], recipes: Sequence[Recipe]) -> Program:
     """Returns the program that makes the features of `recipes` from `streams`."""
     slots = {recipe: slot for slot, recipe in enumerate(base_recipes(tuple(recipes)))}
-    plans = _plans(streams, dict(slots))
+    parts = {part for recipe in recipes if recipe.is_derived for part in base_recipes((recipe,))}
+    rows = {recipe: row for row, recipe in enumerate(recipes) if recipe not in parts}
+    plans = _plans(streams, dict(slots), rows)
     steps: list[Step] = []
     for recipe in recipes:
         _add_steps(recipe, slots, steps)
@@ -176,16 +185,19 @@ def _given(array: Int64 | None) -> Int64:
     return NOTHING if array is None else array
 
 
-def _plans(streams: Mapping[str, Stream], slots: Mapping[Recipe, int]) -> tuple[Plan, ...]:
+def _plans(streams: Mapping[str, Stream], slots: Mapping[Recipe, int], rows: Mapping[Recipe, int]) -> tuple[Plan, ...]:
     by_stream: dict[str, list[Recipe]] = {}
     for recipe in slots:
         if recipe.table in streams and _column_of(recipe) in {"", *streams[recipe.table].values}:
             by_stream.setdefault(recipe.table, []).append(recipe)
     windows = sorted({_length(recipe) for asked in by_stream.values() for recipe in asked})
-    return tuple(_plan(streams[name], asked, windows, slots) for name, asked in by_stream.items())
+    return tuple(_plan(streams[name], asked, windows, slots, rows) for name, asked in by_stream.items())
 
 
-def _plan(stream: Stream, recipes: Sequence[Recipe], windows: Sequence[int], slots: Mapping[Recipe, int]) -> Plan:
+def _plan(
+    stream: Stream, recipes: Sequence[Recipe], windows: Sequence[int], slots: Mapping[Recipe, int],
+    rows: Mapping[Recipe, int],
+) -> Plan:  # fmt: skip
     known = NOTHING if stream.known is stream.time else stream.known
     asked: dict[tuple[Op, str, tuple[str, ...] | None], set[int]] = {}
     for recipe in recipes:
@@ -204,7 +216,7 @@ def _plan(stream: Stream, recipes: Sequence[Recipe], windows: Sequence[int], slo
         keys = [(op, recipe.value, recipe.labels) for op in how.ops]
         reads = tuple((number[key], sorted(asked[key]).index(window)) for key in keys)
         unit = stream.values[recipe.value].unit if recipe.value in stream.values else 1.0
-        answers.append(Answer(slots[recipe], how, unit, recipe.window, reads))
+        answers.append(Answer(slots[recipe], how, unit, recipe.window, reads, rows.get(recipe)))
     return Plan(stream, known, np.array(windows, np.int64), accumulators, tuple(answers))
 
 

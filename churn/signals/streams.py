@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from churn.timeline import rhythm, voice
 
 CENTS = 100.0
 _FEW_CODES = 1024
+_OF_THEIR_OWN = ("visits", "contacts", "incidents", "invitations", "subscriptions")
 _OF_LINES = ("channel", "category")
 _TIMES = ["customer_id", "time", "available_at"]
 
@@ -64,7 +66,23 @@ class Stream:
     starts: Int64
     time: Int64
     known: Int64
-    values: dict[str, Value]
+    values: Mapping[str, Value]
+
+
+class Lazy(Mapping[str, Value]):
+    """Values by name, each made when it is first asked for."""
+
+    def __init__(self, makers: Mapping[str, Callable[[], Value]]) -> None:
+        self._makers = {name: cache(make) for name, make in makers.items()}
+
+    def __getitem__(self, name: str) -> Value:
+        return self._makers[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
 
 
 Tables = Mapping[str, pa.Table]
@@ -88,7 +106,9 @@ class _Bucket:
         return rhythm.days_of(time, self.timezone)
 
 
-def streams(tables: Tables, *, customers: pa.StringArray, timezone: str, activity: str) -> dict[str, Stream]:
+def streams(
+    tables: Tables, *, customers: pa.StringArray, timezone: str, activity: str, only: Collection[str] | None = None
+) -> dict[str, Stream]:
     """Returns the streams of `customers` by name; rows of other customers are left out.
 
     Nothing is cut off at any time here: the kernel decides at each cutoff what is visible. The result doesn't depend on
@@ -99,6 +119,7 @@ def streams(tables: Tables, *, customers: pa.StringArray, timezone: str, activit
         customers: ids; a customer's position is her code.
         timezone: the project's time zone, for days and weekdays.
         activity: what "coming" means, `purchases` or `visits`.
+        only: the streams that are needed; others need not be made. Default: all.
     """
     bucket = _Bucket(tables, customers, timezone)
     bought = orders_of(tables["transactions"], customers=customers) if "transactions" in tables else None
@@ -111,43 +132,46 @@ def streams(tables: Tables, *, customers: pa.StringArray, timezone: str, activit
     if bought is not None:
         made |= _bought(bought)
     for name, make in _MAKERS.items():
-        if name in tables:
+        if name in tables and (only is None or name not in _OF_THEIR_OWN or name in only):
             made |= make(bucket)
-    return made | _words(bucket)
+    return made | (_words(bucket) if only is None or {"words", "voice"} & set(only) else {})
 
 
 def _activity(events: Events, table: str, bucket: _Bucket) -> Stream:
-    day = bucket.day(events.time)
-    return _stream(events, table, {"day": Value(day), "weekday": _weekday(day)})
+    return _stream(events, table, Lazy(_dated(events, bucket)))
+
+
+def _dated(events: Events, bucket: _Bucket) -> dict[str, Callable[[], Value]]:
+    day = cache(lambda: bucket.day(events.time))
+    return {"day": lambda: Value(day()), "weekday": lambda: _weekday(day())}
 
 
 def _bought(orders: Orders) -> dict[str, Stream]:
     bought, given_back, lines = orders.purchases, orders.returns, orders.lines
-    values = {"spend": _money(bought, "amount")}
-    if "discount" in bought.columns:
-        values["discount"] = _money(bought, "discount")
-    if "quantity" in bought.columns:
-        values["quantity"] = Value(_whole(bought, "quantity"), MICRO)
-    if "categories" in bought.columns:
-        values["categories"] = Value(_whole(bought, "categories"))
+    numbers = {
+        "spend": lambda: _money(bought, "amount"),
+        "discount": lambda: _money(bought, "discount"),
+        "quantity": lambda: Value(_whole(bought, "quantity"), MICRO),
+        "categories": lambda: Value(_whole(bought, "categories")),
+    }
+    told = {name: make for name, make in numbers.items() if name == "spend" or name in bought.columns}
+    codes = {name: partial(_code, lines, name) for name in _OF_LINES if name in lines.columns}
     refund = Value(np.abs(_whole(given_back, "amount")), CENTS)
-    codes = {name: _code(lines, name) for name in _OF_LINES if name in lines.columns}
     return {
-        "orders": _stream(bought, "transactions", values),
+        "orders": _stream(bought, "transactions", Lazy(told)),
         "returns": _stream(given_back, "transactions", {"refund": refund}),
-        "items": _stream(lines, "transactions", codes),
+        "items": _stream(lines, "transactions", Lazy(codes)),
     }
 
 
 def _visits(bucket: _Bucket) -> dict[str, Stream]:
     events = bucket.events(bucket.tables["visits"], "channel", "duration_seconds")
-    day = bucket.day(events.time)
-    values = {"day": Value(day), "weekday": _weekday(day)}
+    values = _dated(events, bucket)
     if "channel" in events.columns:
-        values["channel"] = _code(events, "channel")
+        values["channel"] = partial(_code, events, "channel")
     if "duration_seconds" in events.columns:
-        values["duration"] = _number(events, "duration_seconds")
-    return {"visits": _stream(events, "visits", values)}
+        values["duration"] = partial(_number, events, "duration_seconds")
+    return {"visits": _stream(events, "visits", Lazy(values))}
 
 
 def _contacts(bucket: _Bucket) -> dict[str, Stream]:
@@ -292,7 +316,7 @@ def _word_tables(tables: Tables) -> tuple[str, ...]:
     return tuple(name for name in ("contacts", "feedback") if name in tables)
 
 
-def _stream(events: Events, table: str, values: dict[str, Value]) -> Stream:
+def _stream(events: Events, table: str, values: Mapping[str, Value]) -> Stream:
     return Stream((table,), events.starts, events.time, events.known, values)
 
 

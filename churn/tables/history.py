@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from churn.tables.contract import CONTRACT
+from churn.tables.ids import codes_of
 from churn.tables.sorting import by_customer_and_time, tied_rows
 
 Int64 = npt.NDArray[np.int64]
@@ -152,18 +153,6 @@ def settled(events: Events) -> Events:
     return Events(events.starts, events.time, known, columns, events.labels)
 
 
-def codes_of(ids: pa.ChunkedArray, customers: pa.StringArray) -> npt.NDArray[np.int32]:
-    """Returns the place of each id among `customers`, -1 where it is not there. Shape (rows,)."""
-    if pa.types.is_dictionary(ids.type):
-        return np.concatenate([np.zeros(0, np.int32), *(_codes_of_labels(chunk, customers) for chunk in ids.chunks)])
-    return np.asarray(pc.fill_null(pc.index_in(ids, customers), -1).to_numpy(), np.int32)
-
-
-def _codes_of_labels(chunk: pa.DictionaryArray, customers: pa.StringArray) -> npt.NDArray[np.int32]:
-    labels = codes_of(pa.chunked_array([chunk.dictionary.cast(pa.string())]), customers)
-    return np.asarray(np.append(labels, np.int32(-1))[chunk.indices.fill_null(len(labels)).to_numpy()])
-
-
 def _events(name: str, table: pa.Table, customers: pa.StringArray) -> Events:
     time_column = CONTRACT[name].time_column
     assert time_column is not None  # only event tables come here
@@ -173,8 +162,8 @@ def _events(name: str, table: pa.Table, customers: pa.StringArray) -> Events:
 def _known(table: pa.Table, time: Int64) -> Int64:
     if "available_at" not in table.column_names:
         return time
-    known = np.maximum(_microseconds(table["available_at"], 0), time)
-    return known if (known > time).any() else time
+    known = _microseconds(table["available_at"], 0)
+    return np.maximum(known, time) if (known > time).any() else time
 
 
 def _aligned(profile: pa.Table, customers: pa.StringArray) -> pa.Table:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from numba import njit
@@ -39,6 +41,38 @@ def by_customer_and_time(code: Int32, time: Int64, customers: int) -> tuple[Int6
                 is_sorted = False
                 break
     return order, starts, is_sorted
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def place_by_part(code: Int32, customers: int, place: Int64, parts: int) -> tuple[Int64, bool]:
+    """Writes into `place` where each row goes so that rows stand part by part, -1 for code -1, which is left out.
+    Returns where each part's rows begin, and whether all rows stood there already.
+
+    Part p has the customers from `ceil(p * customers / parts)` on.
+    """
+    starts = np.zeros(parts + 1, np.int64)
+    for row in range(len(code)):
+        if code[row] >= 0:
+            starts[np.int64(code[row]) * parts // customers + 1] += 1
+    for part in range(parts):
+        starts[part + 1] += starts[part]
+    at, is_sorted = starts[:-1].copy(), bool(starts[-1] == len(code))
+    for row in range(len(code)):
+        place[row] = -1
+        if code[row] >= 0:
+            own = np.int64(code[row]) * parts // customers
+            place[row] = at[own]
+            is_sorted &= at[own] == row
+            at[own] += 1
+    return starts, is_sorted
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def scatter(values: npt.NDArray[Any], place: Int64, out: npt.NDArray[Any]) -> None:
+    """Writes each value to its place in `out`; those of place -1 nowhere."""
+    for row in range(len(values)):
+        if place[row] >= 0:
+            out[place[row]] = values[row]
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

@@ -15,7 +15,7 @@ NPS_DETRACTOR = 6
 WORST_SHARE = 0.4
 """A score in the worst 40 % of its scale is voice."""
 
-_EVENT = pa.schema([pa.field("customer_id", pa.string()), pa.field("time", TIME), pa.field("available_at", TIME)])
+_EVENT = ["customer_id", "time", "available_at"]
 _SCALES = {"nps": (0.0, 10.0), "csat": (1.0, 5.0), "ces": (1.0, 7.0), "review": (1.0, 5.0), "mention": (-1.0, 1.0)}
 
 
@@ -68,28 +68,28 @@ def voice_events(tables: Mapping[str, pa.Table]) -> pa.Table:
     survey (feedback once she has closed) is no voice. A cancellation is heard when it is made, but not before its row
     is known.
     """
-    parts = [_EVENT.empty_table()]
+    parts = [_no_event(tables)]
     if "contacts" in tables and "is_complaint" in tables["contacts"].column_names:
         contacts = tables["contacts"]
-        parts.append(contacts.filter(pc.fill_null(contacts["is_complaint"], False)).select(_EVENT.names))
+        parts.append(contacts.filter(pc.fill_null(contacts["is_complaint"], False)).select(_EVENT))
     if "feedback" in tables:
         feedback = tables["feedback"]
         spoke = is_by_self(feedback) & is_negative(feedback) & ~_is_after_the_end(feedback, tables)
-        parts.append(feedback.filter(pa.array(spoke)).select(_EVENT.names))
+        parts.append(feedback.filter(pa.array(spoke)).select(_EVENT))
     if "subscriptions" in tables:
         parts.append(_stated_cancellations(tables["subscriptions"]))
-    return pa.concat_tables([part.cast(_EVENT) for part in parts])
+    return pa.concat_tables([part.cast(parts[0].schema) for part in parts])
 
 
 def word_events(tables: Mapping[str, pa.Table]) -> pa.Table:
     """Returns every word of the customers, good or bad: contacts, and feedback by themselves; as `voice_events`."""
-    parts = [_EVENT.empty_table()]
+    parts = [_no_event(tables)]
     if "contacts" in tables:
-        parts.append(tables["contacts"].select(_EVENT.names))
+        parts.append(tables["contacts"].select(_EVENT))
     if "feedback" in tables:
         feedback = tables["feedback"]
-        parts.append(feedback.filter(pa.array(is_by_self(feedback))).select(_EVENT.names))
-    return pa.concat_tables([part.cast(_EVENT) for part in parts])
+        parts.append(feedback.filter(pa.array(is_by_self(feedback))).select(_EVENT))
+    return pa.concat_tables([part.cast(parts[0].schema) for part in parts])
 
 
 def has_voice(tables: Mapping[str, pa.Table]) -> bool:
@@ -108,6 +108,15 @@ def voice_sources(tables: Mapping[str, pa.Table]) -> tuple[str, ...]:
     if "feedback" in tables and is_by_self(tables["feedback"]).any():
         sources.append("feedback")
     return tuple(sources)
+
+
+def _no_event(tables: Mapping[str, pa.Table]) -> pa.Table:
+    """Ids are as in the tables: text, or the codes that stand for it."""
+    kinds = {
+        table["customer_id"].type for table in tables.values() if not pa.types.is_dictionary(table["customer_id"].type)
+    }
+    kind = kinds.pop() if kinds else pa.string()
+    return pa.schema([("customer_id", kind), ("time", TIME), ("available_at", TIME)]).empty_table()
 
 
 def _given(table: pa.Table, name: str, default: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -129,11 +138,11 @@ def _is_after_the_end(feedback: pa.Table, tables: Mapping[str, pa.Table]) -> npt
 def _stated_cancellations(subscriptions: pa.Table) -> pa.Table:
     names = subscriptions.column_names
     if not {"ended_at", "ended_how", "ended_reason"} <= set(names):
-        return _EVENT.empty_table()
+        return subscriptions.select(["customer_id", "start", "start"]).slice(0, 0).rename_columns(_EVENT)
     is_cancelled = np.asarray(pc.is_in(subscriptions["ended_how"], value_set=pa.array(["cancel"])))
     is_stated = np.asarray(pc.is_valid(subscriptions["ended_reason"])) & np.asarray(
         pc.is_valid(subscriptions["ended_at"])
     )
     ended = subscriptions.filter(pa.array(is_cancelled & is_stated))
     known = pc.max_element_wise(ended["ended_at"].cast(pa.int64()), ended["available_at"].cast(pa.int64()))
-    return pa.table([ended["customer_id"], ended["ended_at"], known.cast(TIME)], schema=_EVENT)
+    return pa.table([ended["customer_id"], ended["ended_at"], known.cast(TIME)], names=_EVENT)
