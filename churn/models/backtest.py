@@ -23,6 +23,7 @@ from churn.models.factors import Factors, TrainingRows, learn, predict
 from churn.models.frame import everybody_at, outcomes_of
 from churn.models.known import Known
 from churn.models.target import Target
+from churn.models.view import View, view_of
 from churn.timeline.cutoffs import Cutoff, purged
 from churn.timeline.rhythm import Prior
 
@@ -67,7 +68,7 @@ class Material:
             told = told[is_taught]
         frame = self.frame[is_train]
         rows = TrainingRows(
-            features=self.features[is_train],
+            features=view_of(self.features).keep(is_train),
             at=frame["at"].to_numpy(),
             has_left=told["has_left"].to_numpy(),
             is_quiet=(frame["voice_status"] == "quiet").to_numpy(),
@@ -80,7 +81,9 @@ def learn_by(material: Material, by: int, *, columns: Sequence[str] | None = Non
     """Returns the two factors as they could be learnt at the moment `by`, from all signals or from some `columns`."""
     rows, cutoffs, _ = material.training_rows(by)
     if columns is not None:
-        rows = TrainingRows(rows.features[list(columns)], rows.at, rows.has_left, rows.is_quiet, rows.has_spoken)
+        rows = TrainingRows(
+            view_of(rows.features).select(columns), rows.at, rows.has_left, rows.is_quiet, rows.has_spoken
+        )
     return learn(
         rows, cutoffs=cutoffs, grace_days=material.target.grace_days, can_hear=material.known.has_voice,
         growing=material.growing, folds=2 if columns is None else 1,
@@ -151,7 +154,9 @@ def _add_silence_baselines(
     predictions = {
         "p_leave_alone": p_leave_alone(p_leave),
         "p_leave_x_share": p_leave_x_share(p_leave, is_silent=is_silent[quiet & rows.has_left]),
-        "silence_rule": silence_rule(_silences(rows.features[quiet]), y=is_silent[quiet], test=_silences(features)),
+        "silence_rule": silence_rule(
+            _silences(view_of(rows.features).keep(quiet)), y=is_silent[quiet], test=_silences(view_of(features))
+        ),
     }
     for name, (ranked, p) in predictions.items():
         result[f"rank:{name}"], result[f"p:{name}"] = ranked, p
@@ -169,9 +174,9 @@ def _purchases(frame: pd.DataFrame) -> PurchaseHistory:
     )  # fmt: skip
 
 
-def _silences(features: pd.DataFrame) -> SilenceHistory:
+def _silences(features: View) -> SilenceHistory:
     def column(name: str, default: float) -> np.ndarray:
-        return features[name].to_numpy(np.float64) if name in features else np.full(len(features), default)
+        return features.column(name) if name in features else np.full(len(features), default)
 
     streak = np.nan_to_num(column("invitations_unanswered_streak", 0.0))
     return SilenceHistory(unanswered_streak=streak, days_since_voice=column("days_since_last_voice", np.nan))

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
+from churn.models.view import Signals, View, view_of
 from churn.timeline.cutoffs import Cutoff, purged
 
 Floats = npt.NDArray[np.float64]
@@ -19,6 +19,8 @@ MAX_ROUNDS = 600
 PATIENCE = 40
 SMALL_SAMPLE = 30_000
 """Up to so many rows trees learn slowly; beyond, a third fewer rounds do as well (measured on development cutoffs)."""
+_COPIED = 50_000_000
+"""Numbers up to which a copy of the rows is the faster way to LightGBM."""
 MIN_OF_A_CLASS = 30
 """A fold needs this many rows of either class to say anything about the number of rounds."""
 
@@ -31,9 +33,9 @@ class Growing:
     threads: int
     categories: tuple[str, ...] = ()
 
-    def categories_in(self, features: pd.DataFrame) -> list[str]:
+    def categories_in(self, features: View) -> list[str]:
         """Returns the categorical features among the columns."""
-        return [name for name in self.categories if name in features.columns]
+        return [name for name in self.categories if name in features]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +120,10 @@ def parameters(rows: int, rarer: int, growing: Growing) -> dict[str, object]:
 
 
 def choose_rounds(
-    features: pd.DataFrame, *, y: Bool, at: npt.NDArray[np.int64], folds: Sequence[Fold], growing: Growing
+    features: Signals, *, y: Bool, at: npt.NDArray[np.int64], folds: Sequence[Fold], growing: Growing
 ) -> Rounds:
     """Returns the rounds that the folds agree on (mean of their best), or a number by sample size where none fits."""
+    features = view_of(features)
     best: list[int] = []
     judged: list[Judged] = []
     for fold in folds:
@@ -130,34 +133,62 @@ def choose_rounds(
             continue
         booster = _fit_until_worse(features, y=y, is_train=is_train, is_valid=is_valid, growing=growing)
         best.append(max(1, booster.best_iteration))
-        margin = raw_margin(booster, features[is_valid], rounds=booster.best_iteration)
+        margin = raw_margin(booster, features.keep(is_valid), rounds=booster.best_iteration)
         judged.append(Judged(fold, is_valid, margin))
     if not best:
         return Rounds(int(np.clip(_rarer(y) // 10, 20, 150)))
     return Rounds(round(float(np.mean(best)) * 1.1), tuple(judged))
 
 
-def fit(features: pd.DataFrame, *, y: Bool, rounds: int, growing: Growing) -> lgb.Booster:
+def fit(features: Signals, *, y: Bool, rounds: int, growing: Growing) -> lgb.Booster:
     """Returns the booster after `rounds` rounds on all rows."""
-    data = lgb.Dataset(features, label=y.astype(np.float32), categorical_feature=growing.categories_in(features))
-    return lgb.train(parameters(len(y), _rarer(y), growing), data, num_boost_round=rounds)
+    data = _dataset(view_of(features), y, growing)
+    # The booster lives on in the bundle; the rows it was grown on need not.
+    return lgb.train(parameters(len(y), _rarer(y), growing), data, num_boost_round=rounds).free_dataset()
 
 
-def raw_margin(booster: lgb.Booster, features: pd.DataFrame, *, rounds: int = -1) -> Floats:
+def raw_margin(booster: lgb.Booster, features: Signals, *, rounds: int = -1) -> Floats:
     """Returns the log odds before calibration, shape (rows,); the booster's features are found by name."""
-    matched = features[booster.feature_name()]
-    return np.asarray(booster.predict(matched, raw_score=True, num_iteration=rounds), np.float64)
+    matched = view_of(features).select(booster.feature_name())
+    margin = np.empty(len(matched), np.float64)
+    for rows, batch in matched.batches():
+        margin[rows] = booster.predict(batch, raw_score=True, num_iteration=rounds)
+    return margin
 
 
-def _fit_until_worse(
-    features: pd.DataFrame, *, y: Bool, is_train: Bool, is_valid: Bool, growing: Growing
-) -> lgb.Booster:
-    categories = growing.categories_in(features)
-    train = lgb.Dataset(features[is_train], label=y[is_train].astype(np.float32), categorical_feature=categories)
-    valid = lgb.Dataset(features[is_valid], label=y[is_valid].astype(np.float32), reference=train)
+def _fit_until_worse(features: View, *, y: Bool, is_train: Bool, is_valid: Bool, growing: Growing) -> lgb.Booster:
+    train = _dataset(features.keep(is_train), y[is_train], growing)
+    valid = _dataset(features.keep(is_valid), y[is_valid], growing, reference=train)
     settings = parameters(int(is_train.sum()), _rarer(y[is_train]), growing)
     stop = lgb.early_stopping(PATIENCE, verbose=False)
-    return lgb.train(settings, train, num_boost_round=MAX_ROUNDS, valid_sets=[valid], callbacks=[stop])
+    grown = lgb.train(settings, train, num_boost_round=MAX_ROUNDS, valid_sets=[valid], callbacks=[stop])
+    return grown.free_dataset()
+
+
+def _dataset(features: View, y: Bool, growing: Growing, *, reference: lgb.Dataset | None = None) -> lgb.Dataset:
+    """The rows binned for LightGBM; many of them go there batch by batch, without a copy of them all."""
+    is_large = len(features) * len(features.columns) > _COPIED
+    data = [_Batches(features)] if is_large else features.numbers()
+    return lgb.Dataset(
+        data, label=y.astype(np.float32), feature_name=features.columns, reference=reference,
+        categorical_feature=growing.categories_in(features),
+    )  # fmt: skip
+
+
+class _Batches(lgb.Sequence):  # type: ignore[misc]
+    """The rows of a view, as LightGBM asks for them."""
+
+    def __init__(self, features: View) -> None:
+        self._features = features
+        self.batch_size = 16_384
+
+    def __len__(self) -> int:
+        return len(self._features)
+
+    def __getitem__(self, rows: int | slice) -> npt.NDArray[np.float32] | Floats:
+        if isinstance(rows, slice):
+            return self._features.numbers(rows.start, rows.stop)
+        return np.asarray(self._features.numbers(rows, rows + 1)[0], np.float64)  # a sample: LightGBM wants doubles
 
 
 def _rarer(y: Bool) -> int:

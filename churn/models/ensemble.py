@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import lightgbm as lgb
 import numpy as np
-import pandas as pd
 from scipy.special import logit
 
 from churn.models.boosting import Bool, Floats, Judged, raw_margin
 from churn.models.calibration import apply, fit_calibration, halfway
 from churn.models.metrics import log_loss
+from churn.models.view import Signals, view_of
 
 RHYTHM_FEATURE = "p_no_visit_or_gone"
 WEIGHTS = (0.0, 0.25, 0.5)
@@ -37,15 +37,15 @@ class RhythmMember:
     mean: float = 0.0
 
 
-def rhythm_margin(features: pd.DataFrame, member: RhythmMember) -> Floats:
+def rhythm_margin(features: Signals, member: RhythmMember) -> Floats:
     """Returns the member's log odds per row, shape (rows,); its mean where she was never active."""
     if RHYTHM_FEATURE not in features:
         return np.full(len(features), member.mean)
-    p = features[RHYTHM_FEATURE].to_numpy(np.float64)
+    p = view_of(features).column(RHYTHM_FEATURE)
     return np.where(np.isnan(p), member.mean, logit(np.clip(p, _EDGE, 1 - _EDGE)))
 
 
-def ensemble_margin(booster: lgb.Booster, features: pd.DataFrame, member: RhythmMember) -> Floats:
+def ensemble_margin(booster: lgb.Booster, features: Signals, member: RhythmMember) -> Floats:
     """Returns the raw margin of the leave factor before calibration, shape (rows,)."""
     return blend(raw_margin(booster, features), rhythm_margin(features, member), member.weight)
 
@@ -55,7 +55,7 @@ def blend(trees: Floats, rhythm: Floats, weight: float) -> Floats:
     return trees if weight == 0 else (1 - weight) * trees + weight * rhythm
 
 
-def choose_member(features: pd.DataFrame, *, y: Bool, judged: Sequence[Judged]) -> RhythmMember:
+def choose_member(features: Signals, *, y: Bool, judged: Sequence[Judged]) -> RhythmMember:
     """Returns the member with the weight that forecasts the latest fold best, calibrated on the fold before it.
 
     That is the position the final model will be in: its calibration comes from a window that is over. With one fold

@@ -17,6 +17,7 @@ from churn.models.boosting import Bool, Floats, Growing, Judged
 from churn.models.calibration import Calibration, apply, fit_calibration, halfway
 from churn.models.coverage import MOST_LOST, covered
 from churn.models.ensemble import RhythmMember, blend, choose_member, ensemble_margin, rhythm_margin
+from churn.models.view import Signals, view_of
 from churn.timeline.cutoffs import Cutoff
 
 MIN_LEAVERS = 50
@@ -72,7 +73,7 @@ class TrainingRows:
         has_spoken: whether she spoke between the cutoff and the close of the window.
     """
 
-    features: pd.DataFrame
+    features: Signals
     at: npt.NDArray[np.int64]
     has_left: Bool
     is_quiet: Bool
@@ -80,10 +81,9 @@ class TrainingRows:
 
     def keep(self, mask: Bool, columns: Sequence[str] | None = None) -> TrainingRows:
         """Returns the rows where `mask` is true, with all features or some `columns`."""
-        features = self.features if columns is None else self.features[list(columns)]
-        return TrainingRows(
-            features[mask], self.at[mask], self.has_left[mask], self.is_quiet[mask], self.has_spoken[mask]
-        )
+        features = view_of(self.features)
+        kept = (features if columns is None else features.select(columns)).keep(mask)
+        return TrainingRows(kept, self.at[mask], self.has_left[mask], self.is_quiet[mask], self.has_spoken[mask])
 
 
 def learn(
@@ -135,7 +135,7 @@ def predict(factors: Factors, features: pd.DataFrame, *, voice_status: npt.NDArr
     }, index=features.index)  # fmt: skip
 
 
-def silent_given_leave(silent: SilentFactor, features: pd.DataFrame) -> Floats:
+def silent_given_leave(silent: SilentFactor, features: Signals) -> Floats:
     """Returns p(silent | leave) before calibration, shape (rows,)."""
     if silent.booster is None:
         return np.full(len(features), silent.share)
@@ -161,8 +161,8 @@ def _covered_folds(
     return kept, folds
 
 
-def _with_rhythm(judged: Judged, features: pd.DataFrame, member: RhythmMember) -> Judged:
-    rhythm = rhythm_margin(features[judged.rows], member)
+def _with_rhythm(judged: Judged, features: Signals, member: RhythmMember) -> Judged:
+    rhythm = rhythm_margin(view_of(features).keep(judged.rows), member)
     return Judged(judged.fold, judged.rows, blend(judged.margin, rhythm, member.weight))
 
 
@@ -208,8 +208,8 @@ def _crossfitted(
     before = np.isin(leavers.at, [cutoff.at for cutoff in fold.train] if fold else [])
     if min(is_silent[before].sum(), (~is_silent)[before].sum()) < boosting.MIN_OF_A_CLASS:
         return np.full(int(wanted.sum()), share)
-    earlier = boosting.fit(leavers.features[before], y=is_silent[before], rounds=rounds, growing=growing)
-    return np.asarray(expit(boosting.raw_margin(earlier, rows.features[wanted])))
+    earlier = boosting.fit(view_of(leavers.features).keep(before), y=is_silent[before], rounds=rounds, growing=growing)
+    return np.asarray(expit(boosting.raw_margin(earlier, view_of(rows.features).keep(wanted))))
 
 
 def _calibrate(product: Floats, is_silent_leaver: Bool) -> Calibration:

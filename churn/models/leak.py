@@ -9,24 +9,26 @@ import pandas as pd
 
 from churn.models.gains import Floats
 from churn.models.metrics import auroc
+from churn.models.view import Signals, view_of
 
 TOO_GOOD = 0.95
 ENOUGH_ROWS = 20_000
 
 
-def leaking_signals(features: pd.DataFrame, *, has_left: Floats, categories: Collection[str] = ()) -> dict[str, float]:
+def leaking_signals(features: Signals, *, has_left: Floats, categories: Collection[str] = ()) -> dict[str, float]:
     """Returns the signals whose AUROC alone, in either direction, is above 0.95, with that AUROC.
 
     A null counts as the lowest value in one look and as the highest in the other. The codes of `categories` have no
     order: each stands for the share of its own rows that leave. Above 20,000 rows an even sample of them is looked at.
     """
+    features = view_of(features)
     step = max(1, len(features) // ENOUGH_ROWS)
     y = np.asarray(has_left, np.float64)[::step]
     found: dict[str, float] = {}
     if not 0 < y.sum() < len(y):
         return found
     for name in features.columns:
-        values = features[name].to_numpy(np.float64)[::step]
+        values = features.column(name)[::step]
         if name in categories:
             values = pd.Series(y).groupby(values).transform("mean").to_numpy()
         looks = [
@@ -34,5 +36,5 @@ def leaking_signals(features: pd.DataFrame, *, has_left: Floats, categories: Col
         ]
         best = max(max(look, 1 - look) for look in looks)
         if best > TOO_GOOD:
-            found[str(name)] = round(best, 4)
+            found[name] = round(best, 4)
     return found
