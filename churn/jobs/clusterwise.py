@@ -169,7 +169,8 @@ def _score_bucket(
     """The scores of a bucket, as Parquet: a piece of so many rows after another."""
     project, told = config_of(config), json.loads(asked)
     gleaned = glean(batches, layout_of(json.loads(layout)), project)
-    customers = gleaned.listed["customer_id"].to_pylist() if told["is_list"] else None
+    listed = gleaned.others[LISTED].sort_by("place")
+    customers = listed["customer_id"].to_pylist() if told["is_list"] else None
     model_id, bundle = _bundle_of(files)
     cutoff = bundle.target.cutoff(told["at"])
     question = Question(Path(), model_id, bundle, cutoff, told["without"], tuple(told["columns"]), customers)
@@ -177,7 +178,7 @@ def _score_bucket(
     known = prepare(gleaned.tables, config=project, activity_kind=bundle.target.activity, base=base)
     scores = plain_table(answer(question, known, customers, config=project)[list(question.columns)])
     if told["is_list"]:
-        scores = scores.append_column(PLACE, gleaned.listed["place"])
+        scores = scores.append_column(PLACE, listed["place"])
     for start in range(0, scores.num_rows, ROWS_PER_GROUP):
         written = io.BytesIO()
         pq.write_table(scores.slice(start, ROWS_PER_GROUP), written, compression="zstd")

@@ -12,7 +12,8 @@ import pandas as pd
 from churn.config import Config
 from churn.drivers.contributions import explain, of_signals
 from churn.errors import LeakError
-from churn.jobs.common import attributes_of, check_activity, check_enough, signals_of, threads_of
+from churn.jobs.common import attributes_of, check_activity, check_enough, threads_of
+from churn.jobs.learning import Lesson, lesson_of
 from churn.jobs.record import keep_record, pictures_of, population_of, silence_of, strengths_of
 from churn.jobs.schedule import Schedule, schedule_of
 from churn.models.backtest import Material, learn_by, run_backtest
@@ -23,13 +24,11 @@ from churn.models.ensemble import ensemble_margin
 from churn.models.factors import Factors, TrainingRows
 from churn.models.fingerprint import fingerprint
 from churn.models.frame import learn_prior, rows
-from churn.models.known import Known, prepare
 from churn.models.leak import leaking_signals
 from churn.models.matrix import category_columns
 from churn.models.verdict import judge
 from churn.signals.catalogue import recipes_for
 from churn.signals.recipes import Recipe
-from churn.tables.sources import read_tables
 from churn.tables.upto import upto
 
 RESULT_SCHEMA = 1
@@ -44,12 +43,11 @@ def train(config: Config, *, allow_leak: bool = False, progress: Progress = lamb
         ChurnError: unusable tables, too little data, or a leaking signal.
     """
     started = time.monotonic()
-    progress("reading tables")
-    tables, issues = read_tables(config)
-    known = prepare(tables, config=config)
-    check_activity(known.base, config.activity)
-    schedule = schedule_of(config, known)
-    material, recipes = _material(config, known, schedule, progress)
+    with lesson_of(config, progress=progress) as lesson:
+        known = lesson.known
+        check_activity(known.base, config.activity)
+        schedule = schedule_of(config, known)
+        material, recipes = _material(config, lesson, schedule, progress)
     rows_before, _, frame_before = material.training_rows(schedule.tests[0].at)
     check_enough(frame_before["customer"], has_left=rows_before.has_left)
     _sound_leak_alarm(rows_before, recipes, allow_leak=allow_leak)
@@ -76,14 +74,14 @@ def train(config: Config, *, allow_leak: bool = False, progress: Progress = lamb
         "project": config.directory.absolute().name,
         "target": schedule.target.to_dict(),
         "cutoffs": list(labels.values()),
-        "training_cutoffs": _training(material, schedule),
+        "training_cutoffs": {**_training(material, schedule), **lesson.sample},
         "population": population_of(material, schedule, predictions),
         **judged,
         "horizon": schedule.horizon,
         "silence": silence_of(factors, predictions),
         "drivers": strengths_of(of_signals(values, bundle.recipes)),
-        "findings": [issue.to_dict() for issue in issues],
-        "notes": list(factors.notes),
+        "findings": [issue.to_dict() for issue in lesson.issues],
+        "notes": [*lesson.notes, *factors.notes],
         "warnings": [],
     }
     progress("drawing, reporting and tracking")
@@ -93,10 +91,10 @@ def train(config: Config, *, allow_leak: bool = False, progress: Progress = lamb
 
 
 def _material(
-    config: Config, known: Known, schedule: Schedule, progress: Progress
+    config: Config, lesson: Lesson, schedule: Schedule, progress: Progress
 ) -> tuple[Material, tuple[Recipe, ...]]:
     """Rows and signals at every cutoff of the schedule; what is learnt here is learnt before the first test cutoff."""
-    first, target = schedule.tests[0].at, schedule.target
+    known, first, target = lesson.known, schedule.tests[0].at, schedule.target
     prior = learn_prior(known, first)
     recipes = recipes_for(
         upto(known.tables, first), horizon_days=target.horizon_days, gap_days=target.gap_days,
@@ -105,7 +103,7 @@ def _material(
     moments = tuple(sorted({*schedule.cutoffs, *schedule.tests}))
     frame = rows(known, target, moments, prior=prior)
     progress(f"computing {len(recipes)} signals for {len(frame):,} rows at {len(moments)} cutoffs")
-    features = signals_of(known, frame, recipes, target=target, prior=prior)
+    features = lesson.signals(known, frame, recipes, target, prior)
     material = Material(
         known=known, target=target, prior=prior, frame=frame, features=features, cutoffs=schedule.cutoffs,
         leave_out_treated=config.leave_out_treated,

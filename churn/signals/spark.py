@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ROWS = "rows"
 """The tag of the rows that are asked for."""
-_ROWS_SCHEMA = pa.schema([("customer_id", pa.string()), ("at", pa.int64())])
+ROWS_SCHEMA = pa.schema([("customer_id", pa.string()), ("at", pa.int64())])
 _ROWS_AT_ONCE = 65_536
 
 
@@ -44,29 +44,33 @@ def spark_signals(
         asked: the recipes and what is frozen.
         buckets: how many tasks share the customers.
     """
-    layout = Layout({**{name: _schema_of(table) for name, table in tables.items()}, ROWS: _ROWS_SCHEMA})
-    union = _tagged(session, {**tables, ROWS: rows}, layout)
-    return signals_of_tagged(union, layout, asked, buckets=buckets)
-
-
-def signals_of_tagged(union: DataFrame, layout: Layout, asked: Asked, *, buckets: int) -> DataFrame:
-    """Returns `spark_signals` of tables that are tagged already, the asked rows among them with the tag of `ROWS`."""
+    layout = Layout({**{name: _schema_of(table) for name, table in tables.items()}, ROWS: ROWS_SCHEMA})
     made = partial(_bucket, layout=json.dumps(layout.to_dict()), asked=json.dumps(asked.to_dict()))
-    features = ", ".join(f"`{recipe.name}` FLOAT" for recipe in asked.recipes)
-    return union.repartition(buckets, "customer_id").mapInArrow(made, f"customer_id STRING, at BIGINT, {features}")
+    union = _tagged(session, {**tables, ROWS: rows}, layout)
+    return union.repartition(buckets, "customer_id").mapInArrow(made, columns_sql(asked))
+
+
+def columns_sql(asked: Asked) -> str:
+    """Returns the columns of the answers as those of an SQL table."""
+    names = (recipe.name.replace("`", "``") for recipe in asked.recipes)
+    return ", ".join(["customer_id STRING", "at BIGINT", *(f"`{name}` FLOAT" for name in names)])
+
+
+def delivered(tables: Mapping[str, pa.Table], rows: pa.Table, asked: str) -> Iterator[pa.RecordBatch]:
+    """Yields the answers of a bucket; `asked` is JSON text, as `Asked.to_dict` tells it."""
+    if rows.num_rows:
+        told = asked_of(json.loads(asked))
+        frame = bucket_signals(tables, rows, told)
+        columns = [*rows.columns, *(_numbers(frame[recipe.name]) for recipe in told.recipes)]
+        names = [*rows.column_names, *(recipe.name for recipe in told.recipes)]
+        yield from pa.table(columns, names).to_batches(_ROWS_AT_ONCE)
 
 
 def _bucket(batches: Iterator[pa.RecordBatch], *, layout: str, asked: str) -> Iterator[pa.RecordBatch]:
     """What a task does with the rows of its bucket."""
     tables = layout_of(json.loads(layout)).unpack(batches)
     rows = tables.pop(ROWS)
-    if rows.num_rows:
-        told = asked_of(json.loads(asked))
-        frame = bucket_signals(tables, rows, told)
-        columns = {recipe.name: _numbers(frame[recipe.name]) for recipe in told.recipes}
-        yield from pa.table({**dict(zip(rows.column_names, rows.columns, strict=True)), **columns}).to_batches(
-            _ROWS_AT_ONCE
-        )
+    yield from delivered(tables, rows, asked)
 
 
 def _numbers(feature: pd.Series) -> pa.Array:

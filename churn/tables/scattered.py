@@ -70,13 +70,13 @@ class Gleaned:
 
     Attributes:
         tables: those of its customers, as `read_tables` would give them.
-        listed: lines of the list, by place: customer_id and place.
+        others: what else came with these customers, by tag: the lines of a list, and what else a caller has added.
         found: for `found_in`, as JSON data: what the tasks that read have `told`, as far as it came here, and of each
             table how many rows are `repeated`, with the lowest of their numbers.
     """
 
     tables: dict[str, pa.Table]
-    listed: pa.Table
+    others: dict[str, pa.Table]
     found: dict[str, Any]
 
 
@@ -128,15 +128,16 @@ def config_of(text: str) -> Config:
 
 def glean(batches: Iterable[pa.RecordBatch], layout: Layout, config: Config) -> Gleaned:
     """Returns the tables of a bucket, tidy, and what came with them."""
-    sifted = layout.unpack(batches)
-    listed, told = sifted.pop(LISTED), sifted.pop(_TOLD)
+    unpacked = layout.unpack(batches)
+    told = unpacked.pop(_TOLD)
     tables: dict[str, pa.Table] = {}
     repeated: dict[str, list[Any]] = {}
-    for name, rows in sifted.items():
+    for name in config.tables:
+        rows = unpacked.pop(name)
         tables[name], numbers = settled(rows, table=name, duplicates=config.tables[name].duplicates)
         repeated[name] = [len(numbers), np.sort(numbers)[:3].tolist()]
     found = {"told": [json.loads(text) for text in told["told"].to_pylist()], "repeated": repeated}
-    return Gleaned(tables, listed.sort_by("place"), found)
+    return Gleaned(tables, unpacked, found)
 
 
 def found_in(scattered: Scattered, found: Sequence[Mapping[str, Any]], *, config: Config) -> list[Issue]:

@@ -1,0 +1,201 @@
+"""What is learnt from: all customers of a project or a sample of them, on this machine or from a cluster."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from churn.config import Config
+from churn.jobs.common import signals_of
+from churn.jobs.sample import Attendance, attendance, sampled
+from churn.models.base import Base, base_told, together
+from churn.models.known import Known, prepare
+from churn.models.target import Target
+from churn.signals.bucket import Asked
+from churn.signals.recipes import Recipe
+from churn.signals.spark import ROWS, ROWS_SCHEMA, columns_sql, delivered
+from churn.tables.findings import Issue
+from churn.tables.scattered import Scattered, config_of, found_in, glean, scatter, text_of
+from churn.tables.session import spark_session
+from churn.tables.sources import read_tables
+from churn.tables.tagged import Layout, layout_of
+from churn.tables.workfolder import WORK, work_folder
+from churn.timeline.rhythm import Prior
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+SAMPLE_ON_SPARK = 200_000
+"""Customers that are learnt from where `[engine] training_customers` doesn't say and the tables are on a cluster."""
+Progress = Callable[[str], None]
+Signals = Callable[[Known, pd.DataFrame, Sequence[Recipe], Target, Prior], pd.DataFrame]
+"""Computes the signals of a frame's rows; see `signals_of`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What there is to learn from.
+
+    Attributes:
+        known: the customers to learn from.
+        issues: what was found while reading everybody.
+        customers: how many there are in the tables, learnt from or not.
+        signals: computes signals, where the tables are.
+    """
+
+    known: Known
+    issues: list[Issue]
+    customers: int
+    signals: Signals
+
+    @property
+    def sample(self) -> dict[str, int]:
+        """How many of how many are learnt from; empty for all."""
+        count = len(self.known.customers)
+        return {"customers": count, "of_customers": self.customers} if count < self.customers else {}
+
+    @property
+    def notes(self) -> list[str]:
+        """What the reader of the result should know about the sample."""
+        if not self.sample:
+            return []
+        return [f"trained on {len(self.known.customers):,} of {self.customers:,} customers, a sample of every stratum"]
+
+
+def lesson_of(config: Config, *, progress: Progress) -> AbstractContextManager[Lesson]:
+    """Returns what to learn from, `[engine] training_customers` of it; signals can be computed inside the block.
+
+    Raises:
+        ChurnError: unusable tables, or no Spark where it is asked for.
+    """
+    return _from_cluster(config, progress) if config.engine.kind == "spark" else _from_here(config, progress)
+
+
+@contextmanager
+def _from_here(config: Config, progress: Progress) -> Iterator[Lesson]:
+    progress("reading tables")
+    tables, issues = read_tables(config)
+    known = prepare(tables, config=config)
+    everybody, count = len(known.customers), config.engine.training_customers
+    if count is not None and count < everybody:
+        chosen = sampled(attendance(known), count)
+        few = {name: table.filter(pc.is_in(table["customer_id"], value_set=chosen)) for name, table in tables.items()}
+        known = prepare(few, config=config, base=known.base)
+    yield Lesson(known, issues, everybody, _signals_here)
+
+
+def _signals_here(
+    known: Known, frame: pd.DataFrame, recipes: Sequence[Recipe], target: Target, prior: Prior
+) -> pd.DataFrame:
+    return signals_of(known, frame, recipes, target=target, prior=prior)
+
+
+@contextmanager
+def _from_cluster(config: Config, progress: Progress) -> Iterator[Lesson]:
+    progress("starting Spark")
+    with (
+        work_folder(config.directory / WORK, key=secrets.token_hex(8)) as folder,
+        spark_session(config, folder=folder) as session,
+    ):
+        scattered = scatter(session, config)
+        progress(f"reading tables on Spark, {scattered.buckets:,} buckets")
+        found, base, everybody = _surveyed(scattered, config)
+        issues = found_in(scattered, found, config=config)
+        chosen = sampled(everybody, config.engine.training_customers or SAMPLE_ON_SPARK)
+        rows = _rows_of(session, scattered, chosen)
+        gleaned = glean(rows.toArrow().to_batches(), scattered.layout, config)
+        known = prepare(gleaned.tables, config=config, base=base)
+        signals = partial(_signals_on_cluster, session, rows, scattered, config)
+        try:
+            yield Lesson(known, issues, len(everybody.customers), signals)
+        finally:
+            rows.unpersist()
+            scattered.rows.unpersist()
+
+
+def _surveyed(scattered: Scattered, config: Config) -> tuple[list[dict[str, Any]], Base, Attendance]:
+    """What was found while reading, the base, and how often and since when everybody comes."""
+    made = partial(_survey_bucket, layout=json.dumps(scattered.layout.to_dict()), config=text_of(config))
+    surveyed = scattered.rows.mapInArrow(made, "told STRING, customer_id STRING, days BIGINT, first BIGINT").toArrow()
+    told = [json.loads(text) for text in surveyed["told"].drop_null().to_pylist()]
+    people = surveyed.filter(pc.is_valid(surveyed["customer_id"])).combine_chunks()
+    days, first = (np.asarray(people[name], np.int64) for name in ("days", "first"))
+    ids = people["customer_id"].cast(pa.string()).combine_chunks()
+    base = together(base_told(one["base"]) for one in told)
+    return [one["found"] for one in told], base, Attendance(ids, days, first)
+
+
+def _rows_of(session: SparkSession, scattered: Scattered, chosen: pa.Array) -> DataFrame:
+    """The tagged rows of some customers."""
+    from pyspark import StorageLevel
+
+    some = session.createDataFrame(pa.table({"customer_id": chosen}))
+    return scattered.rows.join(some, "customer_id", "left_semi").select(scattered.rows.columns).persist(
+        StorageLevel.DISK_ONLY
+    )  # fmt: skip
+
+
+def _signals_on_cluster(
+    session: SparkSession, tagged: DataFrame, scattered: Scattered, config: Config, known: Known, frame: pd.DataFrame,
+    recipes: Sequence[Recipe], target: Target, prior: Prior,
+) -> pd.DataFrame:  # fmt: skip
+    """The same as `signals_of`, to the last bit, computed where the rows are."""
+    cutoffs = [int(at) for at in np.unique(frame["at"])]
+    asked = Asked(
+        tuple(recipes), prior, target.horizon_days, target.gap_days, target.timezone, target.activity,
+        covers_from={at: known.covered_at(at) for at in cutoffs},
+    )  # fmt: skip
+    layout = Layout({**scattered.layout.schemas, ROWS: ROWS_SCHEMA})
+    ids = known.customers.take(pa.array(frame["customer"].to_numpy()))
+    rows = pa.table([ids, pa.array(frame["at"].to_numpy())], schema=ROWS_SCHEMA)
+    union = tagged.unionAll(session.createDataFrame(layout.pack(rows, ROWS), layout.sql))
+    made = partial(
+        _signals_bucket, layout=json.dumps(layout.to_dict()), config=text_of(config), asked=json.dumps(asked.to_dict())
+    )
+    answers = union.repartition(scattered.buckets, "customer_id").mapInArrow(made, columns_sql(asked)).toArrow()
+    return _in_order(answers, known, frame, asked.recipes)
+
+
+def _in_order(answers: pa.Table, known: Known, frame: pd.DataFrame, recipes: Sequence[Recipe]) -> pd.DataFrame:
+    """The answers as the frame's rows stand; there is one for each (customer, cutoff)."""
+    given = np.lexsort([np.asarray(answers["at"]), known.codes_of(answers["customer_id"])])
+    wanted = np.lexsort([frame["at"], frame["customer"]])
+    place = np.empty_like(given)
+    place[wanted] = given
+    columns: Mapping[str, Any] = {
+        recipe.name: np.asarray(answers[recipe.name], np.float32)[place] for recipe in recipes
+    }
+    return pd.DataFrame(columns, index=frame.index, copy=False)
+
+
+def _survey_bucket(batches: Iterator[pa.RecordBatch], *, layout: str, config: str) -> Iterator[pa.RecordBatch]:
+    """What a task tells of its bucket, and of everybody in it."""
+    project = config_of(config)
+    gleaned = glean(batches, layout_of(json.loads(layout)), project)
+    known = prepare(gleaned.tables, config=project)
+    told = {"found": gleaned.found, "base": known.base.to_dict()}
+    here = attendance(known)
+    count = len(here.customers)
+    yield from pa.table({
+        "told": pa.array([json.dumps(told), *[None] * count], pa.string()),
+        "customer_id": pa.array([None, *here.customers.to_pylist()], pa.string()),
+        "days": np.append(0, here.days), "first": np.append(0, here.first),
+    }).to_batches()  # fmt: skip
+
+
+def _signals_bucket(
+    batches: Iterator[pa.RecordBatch], *, layout: str, config: str, asked: str
+) -> Iterator[pa.RecordBatch]:
+    """The signals of the rows that are asked for in a bucket of raw tables."""
+    gleaned = glean(batches, layout_of(json.loads(layout)), config_of(config))
+    yield from delivered(gleaned.tables, gleaned.others[ROWS], asked)

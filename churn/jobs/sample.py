@@ -1,0 +1,62 @@
+"""The sample: some customers to learn from where all of them are more than a machine can hold."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from churn.models.known import Known
+from churn.tables.history import DAY, Int64
+from churn.timeline.rhythm import pace
+
+QUARTER = 91
+"""Days: customers whose first activity lies in the same so many came at the same time."""
+_ALWAYS = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True, slots=True)
+class Attendance:
+    """How often and since when customers come.
+
+    Attributes:
+        customers: their ids.
+        days: on how many days each was active.
+        first: when each was active first, microseconds UTC; 0 for never.
+    """
+
+    customers: pa.Array
+    days: Int64
+    first: Int64
+
+
+def attendance(known: Known) -> Attendance:
+    """Returns how often and since when everybody in the tables comes, in all of their time."""
+    seen = pace(known.active, _ALWAYS)
+    return Attendance(known.customers, seen.days.astype(np.int64), seen.first)
+
+
+def sampled(attendance: Attendance, count: int) -> pa.Array:
+    """Returns the ids of `count` customers, sorted, or of all where there are no more.
+
+    Customers who come about as often (to a factor of two) and since the same quarter are a stratum, in which they
+    stand in the order of the MD5 of their ids. Of this line every so-many-th is taken: each stratum has its share, to
+    within one customer, and the same customers are taken whatever the order of the rows.
+    """
+    ids = attendance.customers.to_pylist()
+    if len(ids) <= count:
+        return attendance.customers.sort()
+    digest = [hashlib.md5(one.encode(), usedforsecurity=False).digest() for one in ids]
+    often = np.frexp(attendance.days.astype(float))[1]  # 0 for never, 1 for once, 2 for 2 or 3 days, 3 for 4 to 7
+    line = np.lexsort([np.array(digest, dtype="S16"), attendance.first // (QUARTER * DAY), often])
+    taken = np.sort(line[_every(len(ids), count)])
+    return attendance.customers.take(pa.array(taken)).sort()
+
+
+def _every(size: int, count: int) -> npt.NDArray[np.bool_]:
+    """Which of `size` places in a line are taken, evenly, `count` in all."""
+    reached = (np.arange(size + 1) * count) // size
+    return np.diff(reached) > 0
