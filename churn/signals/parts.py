@@ -70,10 +70,16 @@ def _split(table: pa.Table, name: str, customers: pa.StringArray, count: int) ->
 
 
 def _placed(table: pa.Table, place: Int64, rows: int) -> pa.Table:
-    """The rows at their places, each column in one piece."""
-    columns, order = {}, None
+    """The rows at their places, each column in one piece; a column given twice is written once."""
+    done: dict[tuple[int, ...], pa.Array] = {}
+    order = None
+    columns = {}
     for name in table.column_names:
         column = table[name]
+        key = tuple(buffer.address for chunk in column.chunks for buffer in chunk.buffers() if buffer is not None)
+        if key in done and done[key].type == column.type:
+            columns[name] = done[key]
+            continue
         if pa.types.is_dictionary(column.type):
             column = column.unify_dictionaries()
         if column.null_count == 0 and _is_plain(column.type):
@@ -81,6 +87,7 @@ def _placed(table: pa.Table, place: Int64, rows: int) -> pa.Table:
         else:
             order = _inverse(place, rows) if order is None else order
             columns[name] = column.combine_chunks().take(order)
+        done[key] = columns[name]
     return pa.table(columns)
 
 
@@ -94,17 +101,20 @@ def _scattered(column: pa.ChunkedArray, place: Int64, rows: int) -> pa.Array:
     """The column at its places: read in order, written into as many streams as there are parts, which is far faster
     than taking from all over."""
     is_coded = pa.types.is_dictionary(column.type)
-    out, done = None, 0
+    kind = pa.int32() if is_coded else column.type
+    width = kind.bit_width // 8
+    buffer = pa.allocate_buffer(rows * width)
+    out, done = np.frombuffer(buffer, f"i{width}"), 0
     for chunk in column.chunks:
-        plain = chunk.indices if is_coded else chunk
-        values = np.asarray(plain.cast(pa.int64()) if pa.types.is_timestamp(plain.type) else plain)
-        out = np.empty(rows, values.dtype) if out is None else out
-        scatter(values, place[done : done + len(values)], out)
-        done += len(values)
-    whole = pa.array(np.empty(0, np.int64) if out is None else out)
-    if is_coded:
-        return pa.DictionaryArray.from_arrays(whole.cast(pa.int32()), column.chunk(0).dictionary)
-    return whole.cast(column.type)
+        _, values = (chunk.indices if is_coded else chunk).buffers()
+        numbers = np.frombuffer(values, f"i{width}")[chunk.offset : chunk.offset + len(chunk)]  # bits are only moved
+        scatter(numbers, place[done : done + len(chunk)], out)
+        done += len(chunk)
+    whole = pa.Array.from_buffers(kind, rows, [None, buffer])
+    if not is_coded:
+        return whole
+    labels = column.chunk(0).dictionary if column.num_chunks else pa.array([], column.type.value_type)
+    return pa.DictionaryArray.from_arrays(whole, labels)
 
 
 def _inverse(place: Int64, rows: int) -> pa.Array:
