@@ -16,8 +16,12 @@ AT = 1_711_922_400_000_000
 
 TIMEZONE = "Europe/Berlin"
 CUSTOMERS = ("007", "1e5", "alice", "客户")
+STRANGER = "alice "
+"""Somebody in the tables whom nobody asks for."""
 ATTRIBUTES = ("region", "plan", "points", "is_member")
 _CLOCK = pa.timestamp("us", tz="UTC")
+_CLOCK_CHANGES = (1_711_846_800_000_000, 1_698_541_200_000_000)
+"""When clocks in Berlin went forward and back: 31 March 2024 and 29 October 2023, 01:00 UTC."""
 _EDGES = (0, 7, 14, 28, 30, 44, 60, 90, 120, 180, 305, 365)
 _NEAR = (-1, 0, 1)
 Row = dict[str, Any]
@@ -43,8 +47,10 @@ KINDS = ("late", "rude service", "outage")
 
 
 def moments() -> st.SearchStrategy[int]:
-    """Microseconds: near the edges of windows before `AT`, near `AT`, anywhere in three years."""
+    """Microseconds: near the edges of windows before `AT`, near `AT`, on days of 23 and 25 hours, anywhere in three
+    years."""
     edges = [AT - days * DAY + near for days in _EDGES for near in _NEAR]
+    edges += [change + hours * DAY // 24 for change in _CLOCK_CHANGES for hours in (-3, -2, -1, 0, 1, 21, 22, 23)]
     return st.one_of(st.sampled_from(edges), st.integers(AT - 800 * DAY, AT + 40 * DAY))
 
 
@@ -126,13 +132,14 @@ def made_row(name: str, who: str, time: int, known: int, late: int | None, roll:
 
 @st.composite
 def histories(draw: st.DrawFn, *, most_rows: int = 14) -> Rows:
-    """Rows of every table; some customers have none."""
+    """Rows of every table; one of the customers has none, and there is a stranger."""
     made: Rows = {}
     delay = st.sampled_from([0, 0, 0, 1, DAY, 14 * DAY, 40 * DAY])
-    event = st.tuples(st.sampled_from(CUSTOMERS[:3]), moments(), delay, late_moments(), st.integers(0, 999))
+    who = st.sampled_from([*CUSTOMERS[:3], STRANGER])
+    event = st.tuples(who, moments(), delay, late_moments(), st.integers(0, 999))
     for name in _FACTS:
         if name == "customers":
-            rows = [(who, 0, 0, draw(late_moments()), draw(st.integers(0, 999))) for who in CUSTOMERS[1:]]
+            rows = [(who, 0, 0, draw(late_moments()), draw(st.integers(0, 999))) for who in [*CUSTOMERS[1:], STRANGER]]
         else:
             rows = draw(st.lists(event, max_size=most_rows))
         made[name] = [made_row(name, who, time, time + late, clock, roll) for who, time, late, clock, roll in rows]
@@ -150,7 +157,7 @@ def a_busy_past(seed: int) -> Rows:
         rows[name] = [
             made_row(
                 name,
-                dice.choice(CUSTOMERS),
+                dice.choice([*CUSTOMERS, STRANGER]),
                 time,
                 time + dice.choice([0, 0, DAY, 20 * DAY]),
                 clock,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-import numba
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -27,10 +26,10 @@ from made_up import (
     tables_of,
 )
 
+from churn.signals import parts
+from churn.signals.bucket import Asked, bucket_signals
 from churn.signals.catalogue import recipes_for
-from churn.signals.local import compute_signals
 from churn.signals.recipes import SIGNALS, Recipe
-from churn.signals.streams import streams
 from churn.timeline.rhythm import Prior
 
 LATE = {
@@ -58,23 +57,13 @@ def signals_of(
     activity: str = "purchases",
     customers: Sequence[str] = CUSTOMERS,
     at: Sequence[int] = (AT,),
+    threads: int = 1,
 ) -> pd.DataFrame:
     """The features of every customer at every cutoff, indexed by both."""
-    made = streams(tables_of(rows), customers=pa.array(customers, pa.string()), timezone=TIMEZONE, activity=activity)
-    who, when = np.repeat(np.arange(len(customers)), len(at)), np.tile(np.array(at), len(customers))
-    frame = compute_signals(
-        made, asked, customer=who, at=when, prior=Prior(1.3, 41.0), horizon_days=60, gap_days=3, covers_from={}
-    )
+    who, when = np.repeat(np.array(customers), len(at)), np.tile(np.array(at), len(customers))
+    what = Asked(tuple(asked), Prior(1.3, 41.0), 60, 3, TIMEZONE, activity, {})
+    frame = bucket_signals(tables_of(rows), pa.table({"customer_id": who, "at": when}), what, threads=threads)
     return frame.set_index(pd.MultiIndex.from_product([customers, at]))
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Handing a few rows to several threads takes longer than computing them."""
-    threads = numba.get_num_threads()
-    numba.set_num_threads(1)
-    yield
-    numba.set_num_threads(threads)
 
 
 def assert_same_bits(one: pd.DataFrame, other: pd.DataFrame) -> None:
@@ -158,12 +147,11 @@ def test_order_buckets_and_company_change_no_feature_by_a_bit(rows: Rows, dice: 
         assert_same_bits(whole.iloc[[code]], signals_of(rows, asked, at=[when], customers=[who]))
 
 
-@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="this machine has one thread")
-def test_threads_change_no_feature_by_a_bit() -> None:
+def test_threads_change_no_feature_by_a_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     asked, cutoffs = recipes(), range(AT - 700 * DAY, AT, DAY // 4)
     one = signals_of(a_busy_past(5), asked, at=cutoffs)
-    numba.set_num_threads(2)
-    assert_same_bits(one, signals_of(a_busy_past(5), asked, at=cutoffs))
+    monkeypatch.setattr(parts, "_LEAST_ROWS", 10)
+    assert_same_bits(one, signals_of(a_busy_past(5), asked, at=cutoffs, threads=3))
 
 
 def test_every_recipe_can_change_when_the_past_does() -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numba
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -30,15 +29,6 @@ EVERY_KIND = tables_of({
     "feedback": [{**made_row("feedback", "x", 0, 0, None, 0), "author": author} for author in ("self", "other")],
 })  # fmt: skip
 """Tables from which all recipes are frozen, as training would."""
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Handing a few rows to several threads takes longer than computing them."""
-    threads = numba.get_num_threads()
-    numba.set_num_threads(1)
-    yield
-    numba.set_num_threads(threads)
 
 
 def frozen(activity: str, *, gap_days: int = 3) -> tuple[Recipe, ...]:
