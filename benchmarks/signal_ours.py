@@ -16,6 +16,9 @@ from churn.signals.bucket import Asked, bucket_signals
 from churn.timeline.rhythm import Prior
 
 
+LABELS = ("channel", "category", "topic", "kind")
+
+
 def ours(folder: Path, rows: pa.Table, recipes: Sequence[Recipe]) -> pd.DataFrame:
     """Returns one row per row of `rows` (customer_id, at), in their order, and one float32 column per recipe."""
     tables = {name: _read(folder / name) for name in dict.fromkeys(STREAMS.values())}
@@ -29,6 +32,7 @@ def asked(recipes: Sequence[Recipe]) -> Asked:
 
 
 def _read(folder: Path) -> pa.Table:
-    """A canonical table: no row is known later than it happened."""
-    table = pq.read_table(folder)
+    """A canonical table, labels read as codes: no row is known later than it happened."""
+    names = pq.read_schema(next(folder.glob("*.parquet"))).names
+    table = pq.read_table(folder, read_dictionary=[name for name in names if name in LABELS])
     return table.append_column("available_at", table["time"])

@@ -110,14 +110,12 @@ def fill_bucket(
     streams_needed = {recipe.table for recipe in base_recipes(asked.recipes)}
     covers_from = asked.covered(at)
     parts = parts_of(tables, customers=customers, threads=threads)
-    # Nobody's rows are computed with those of the last part, where they find nothing.
-    part_of = np.searchsorted([part.first for part in parts], code, side="right") - 1
-    order, starts, _ = by_customer_and_time(
-        np.where(code < 0, len(parts) - 1, part_of).astype(np.int32), np.arange(len(at)), len(parts)
-    )
+    # Customer by customer, so that her events stay in the cache from one cutoff to the next; nobody's rows come last.
+    order, starts, _ = by_customer_and_time(np.where(code < 0, len(customers), code), at, len(customers) + 1)
+    bounds = [*(int(starts[part.first]) for part in parts), len(at)]
 
     def compute(number: int) -> None:
-        part, rows = parts[number], order[starts[number] : starts[number + 1]]
+        part, rows = parts[number], order[bounds[number] : bounds[number + 1]]
         made = streams(
             part.tables, customers=part.customers, timezone=asked.timezone, activity=asked.activity,
             only=streams_needed,

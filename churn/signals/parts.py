@@ -59,7 +59,7 @@ def parts_of(tables: Mapping[str, pa.Table], *, customers: pa.StringArray, threa
 def _split(table: pa.Table, name: str, customers: pa.StringArray, count: int) -> list[pa.Table]:
     """The rows of each part, in the order in which they came."""
     code = codes_of(table["customer_id"], customers)
-    place = np.empty(len(code), np.int64)
+    place = np.empty(len(code), np.int32 if len(code) < 2**31 else np.int64)
     starts, is_sorted = place_by_part(code, len(customers), place, count)
     prose = [column.name for column in CONTRACT[name].columns if column.kind == "text" and name != "subscriptions"]
     told = table.drop_columns([column for column in prose if column in table.column_names])
@@ -103,7 +103,8 @@ def _scattered(column: pa.ChunkedArray, place: Int64, rows: int) -> pa.Array:
     is_coded = pa.types.is_dictionary(column.type)
     kind = pa.int32() if is_coded else column.type
     width = kind.bit_width // 8
-    buffer = pa.allocate_buffer(rows * width)
+    # The system's pool: fresh large pages, which the others ask for, may cost more than all that is done with them.
+    buffer = pa.allocate_buffer(rows * width, memory_pool=pa.system_memory_pool())
     out, done = np.frombuffer(buffer, f"i{width}"), 0
     for chunk in column.chunks:
         _, values = (chunk.indices if is_coded else chunk).buffers()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from functools import partial
+from functools import partial, reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from churn.signals.bucket import Asked, asked_of, bucket_signals
 from churn.tables.contract import TIME
-from churn.tables.tagged import TAG, Layout, layout_of
+from churn.tables.parcels import PARCELS_SQL, packed, schemas_of, schemas_text, unpacked
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -44,10 +44,15 @@ def spark_signals(
         asked: the recipes and what is frozen.
         buckets: how many tasks share the customers.
     """
-    layout = Layout({**{name: _schema_of(table) for name, table in tables.items()}, ROWS: ROWS_SCHEMA})
-    made = partial(_bucket, layout=json.dumps(layout.to_dict()), asked=json.dumps(asked.to_dict()))
-    union = _tagged(session, {**tables, ROWS: rows}, layout)
-    return union.repartition(buckets, "customer_id").mapInArrow(made, columns_sql(asked))
+    schemas = {**{name: _schema_of(table) for name, table in tables.items()}, ROWS: ROWS_SCHEMA}
+    text = schemas_text(schemas)
+    parcels = [
+        table.select(schemas[tag].names).mapInArrow(partial(_pack, tag=tag, buckets=buckets, schemas=text), PARCELS_SQL)
+        for tag, table in {**tables, ROWS: rows}.items()
+    ]
+    together = reduce(lambda one, other: one.unionAll(other), parcels).repartitionById(buckets, "bucket")
+    made = partial(_bucket, schemas=text, asked=json.dumps(asked.to_dict()))
+    return together.mapInArrow(made, columns_sql(asked))
 
 
 def columns_sql(asked: Asked) -> str:
@@ -66,9 +71,15 @@ def delivered(tables: Mapping[str, pa.Table], rows: pa.Table, asked: str) -> Ite
         yield from pa.table(columns, names).to_batches(_ROWS_AT_ONCE)
 
 
-def _bucket(batches: Iterator[pa.RecordBatch], *, layout: str, asked: str) -> Iterator[pa.RecordBatch]:
+def _pack(batches: Iterator[pa.RecordBatch], *, tag: str, buckets: int, schemas: str) -> Iterator[pa.RecordBatch]:
+    """What a task does with some rows of a table."""
+    schema = schemas_of(schemas)[tag]
+    yield from packed((pa.Table.from_batches([batch]).cast(schema) for batch in batches), tag=tag, buckets=buckets)
+
+
+def _bucket(batches: Iterator[pa.RecordBatch], *, schemas: str, asked: str) -> Iterator[pa.RecordBatch]:
     """What a task does with the rows of its bucket."""
-    tables = layout_of(json.loads(layout)).unpack(batches)
+    tables = unpacked(batches, schemas_of(schemas))
     rows = tables.pop(ROWS)
     yield from delivered(tables, rows, asked)
 
@@ -78,22 +89,6 @@ def _numbers(feature: pd.Series) -> pa.Array:
         codes = feature.cat.codes.to_numpy()
         return pa.array(np.where(codes < 0, np.nan, codes).astype(np.float32))
     return pa.array(feature.to_numpy(np.float32))
-
-
-def _tagged(session: SparkSession, tables: Mapping[str, DataFrame], layout: Layout) -> DataFrame:
-    """The union of the tables as Spark makes it, lazily."""
-    from pyspark.sql import functions as sql
-
-    union = session.createDataFrame([], layout.sql)
-    for name, table in tables.items():
-        column_of = {place: column for column, place in layout.places(name).items()}
-        columns = [sql.lit(layout.tag_of(name)).cast("tinyint").alias(TAG), sql.col("customer_id")]
-        for field in union.schema.fields[len(columns) :]:
-            column = sql.col(f"`{column_of[field.name]}`") if field.name in column_of else sql.lit(None)
-            is_time = field.name in column_of and layout.schemas[name].field(column_of[field.name]).type == TIME
-            columns.append((sql.unix_micros(column) if is_time else column).cast(field.dataType).alias(field.name))
-        union = union.unionAll(table.select(columns))
-    return union
 
 
 def _schema_of(table: DataFrame) -> pa.Schema:
