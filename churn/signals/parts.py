@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from churn.tables.contract import CONTRACT
-from churn.tables.history import Int64
 from churn.tables.ids import codes_of
 from churn.tables.sorting import place_by_part, scatter
 
@@ -59,7 +60,7 @@ def parts_of(tables: Mapping[str, pa.Table], *, customers: pa.StringArray, threa
 def _split(table: pa.Table, name: str, customers: pa.StringArray, count: int) -> list[pa.Table]:
     """The rows of each part, in the order in which they came."""
     code = codes_of(table["customer_id"], customers)
-    place = np.empty(len(code), np.int32 if len(code) < 2**31 else np.int64)
+    place: npt.NDArray[Any] = np.empty(len(code), np.int32 if len(code) < 2**31 else np.int64)
     starts, is_sorted = place_by_part(code, len(customers), place, count)
     prose = [column.name for column in CONTRACT[name].columns if column.kind == "text" and name != "subscriptions"]
     told = table.drop_columns([column for column in prose if column in table.column_names])
@@ -69,7 +70,7 @@ def _split(table: pa.Table, name: str, customers: pa.StringArray, count: int) ->
     return [coded.slice(starts[part], starts[part + 1] - starts[part]) for part in range(count)]
 
 
-def _placed(table: pa.Table, place: Int64, rows: int) -> pa.Table:
+def _placed(table: pa.Table, place: npt.NDArray[Any], rows: int) -> pa.Table:
     """The rows at their places, each column in one piece; a column given twice is written once."""
     done: dict[tuple[int, ...], pa.Array] = {}
     order = None
@@ -97,7 +98,7 @@ def _is_plain(kind: pa.DataType) -> bool:
     return bool(is_coded or is_number)
 
 
-def _scattered(column: pa.ChunkedArray, place: Int64, rows: int) -> pa.Array:
+def _scattered(column: pa.ChunkedArray, place: npt.NDArray[Any], rows: int) -> pa.Array:
     """The column at its places: read in order, written into as many streams as there are parts, which is far faster
     than taking from all over."""
     is_coded = pa.types.is_dictionary(column.type)
@@ -118,7 +119,7 @@ def _scattered(column: pa.ChunkedArray, place: Int64, rows: int) -> pa.Array:
     return pa.DictionaryArray.from_arrays(whole, labels)
 
 
-def _inverse(place: Int64, rows: int) -> pa.Array:
+def _inverse(place: npt.NDArray[Any], rows: int) -> pa.Array:
     order = np.empty(rows, np.int64)
     scatter(np.arange(len(place)), place, order)
     return pa.array(order)
