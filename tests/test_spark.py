@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,9 +28,9 @@ from churn.signals.bucket import Asked, bucket_signals
 from churn.signals.catalogue import recipes_for
 from churn.signals.spark import spark_signals
 from churn.tables.history import DAY
+from churn.tables.parcels import packed, schemas_of, schemas_text, unpacked
 from churn.tables.session import spark_problem, spark_session
 from churn.tables.sources import read_tables
-from churn.tables.tagged import Layout, layout_of
 from churn.timeline.rhythm import Prior
 
 if TYPE_CHECKING:
@@ -105,6 +104,30 @@ def test_signals_of_every_table_are_the_local_ones_to_the_bit(
     found = made.toArrow().sort_by([("customer_id", "ascending"), ("at", "ascending")])
     assert found["customer_id"].to_pylist() == wanted["customer_id"].to_pylist()
     assert found["at"].to_pylist() == wanted["at"].to_pylist()
+    for name in local.columns:
+        assert np.asarray(found[name], np.float32).tobytes() == local[name].to_numpy().tobytes(), name
+
+
+@needs_spark
+def test_tasks_read_canonical_files_themselves(
+    session: SparkSession, odd_tables: dict[str, pa.Table], asked: Asked, wanted: pa.Table, tmp_path: Path
+) -> None:
+    """A row of which a file doesn't say when it became known was known when it happened."""
+    few = Asked(asked.recipes[:12], asked.prior, 60, 0, "UTC", "purchases", {})
+    tables = {name: odd_tables[name] for name in ("transactions", "visits")}
+    timely = {name: one.set_column(one.column_names.index("available_at"), "available_at", one["time"])
+              for name, one in tables.items()}  # fmt: skip
+    files: dict[str, list[Path]] = {}
+    for name, one in {**tables, "rows": wanted}.items():
+        files[name] = [tmp_path / f"{name}-{part}.parquet" for part in range(2)]
+        for part, path in enumerate(files[name]):
+            half = one.slice(part * (one.num_rows // 2), one.num_rows // 2 + part)
+            pq.write_table(half.drop_columns("available_at") if name != "rows" else half, path)
+    rows = files.pop("rows")
+    local = bucket_signals(timely, wanted, few)
+    found = spark_signals(session, files, rows, few, buckets=3).toArrow()
+    found = found.sort_by([("customer_id", "ascending"), ("at", "ascending")])
+    assert found["customer_id"].to_pylist() == wanted["customer_id"].to_pylist()
     for name in local.columns:
         assert np.asarray(found[name], np.float32).tobytes() == local[name].to_numpy().tobytes(), name
 
@@ -254,17 +277,27 @@ def test_without_java_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, t
     assert "there is no Java; install Java 17 or later, or set JAVA_HOME" in problem
 
 
-def test_tagged_rows_come_back_as_they_were(odd_tables: dict[str, pa.Table]) -> None:
-    given = {
-        **odd_tables,
-        "hashed": pa.table({"customer_id": ["a", "b"], ":hash": pa.array([1, 2**64 - 1], pa.uint64())}),
-    }
-    layout = layout_of(json.loads(json.dumps(Layout({name: one.schema for name, one in given.items()}).to_dict())))
-    packed = pa.concat_tables([layout.pack(one, name) for name, one in given.items()])
-    mixed = packed.take(pc.sort_indices(packed["customer_id"]))
-    for name, found in layout.unpack(packed.to_batches(1000)).items():
-        assert found.equals(given[name]), name
-    assert {name: one.num_rows for name, one in layout.unpack(mixed.to_batches()).items()} == {
-        name: one.num_rows for name, one in given.items()
-    }
-    assert len(packed.column_names) < max(len(one.column_names) for one in given.values()) + 6
+def test_parcels_hold_all_rows_and_each_customer_goes_to_one_bucket(odd_tables: dict[str, pa.Table]) -> None:
+    batches = [batch for name, one in odd_tables.items() for batch in packed(one_by_one(one), tag=name, buckets=5)]
+    schemas = schemas_of(schemas_text({name: one.schema for name, one in odd_tables.items()}))
+    seen: set[str] = set()
+    counts = dict.fromkeys(odd_tables, 0)
+    for bucket in range(5):
+        own = [batch.filter(pc.equal(batch.column("bucket"), bucket)) for batch in batches]
+        tables = unpacked(own, schemas)
+        ids = {one for name in odd_tables for one in tables[name]["customer_id"].to_pylist()}
+        assert ids
+        assert not ids & seen
+        seen |= ids
+        for name, found in tables.items():
+            expected = odd_tables[name].filter(
+                pc.is_in(odd_tables[name]["customer_id"], value_set=pa.array(sorted(ids)))
+            )
+            assert found.equals(expected), name
+            counts[name] += found.num_rows
+    assert counts == {name: one.num_rows for name, one in odd_tables.items()}
+
+
+def one_by_one(rows: pa.Table) -> Iterator[pa.Table]:
+    """The rows in pieces, as they come from a source."""
+    yield from (rows.slice(start, 1000) for start in range(0, rows.num_rows, 1000))

@@ -27,9 +27,11 @@ from churn.jobs.unseen import unseen_labels
 from churn.models.base import base_told, together
 from churn.models.bundle import GOLDEN_TOLERANCE, Bundle, bundle_texts, load_bundle, write_bundle_texts
 from churn.models.known import base_of, prepare
+from churn.tables.contract import CONTRACT
+from churn.tables.history import customers_of
+from churn.tables.parcels import schemas_of, schemas_text, unpacked
 from churn.tables.scattered import LISTED, Scattered, config_of, found_in, glean, scatter, text_of
 from churn.tables.session import spark_session
-from churn.tables.tagged import TAG, layout_of
 from churn.tables.workfolder import WORK, work_folder
 
 if TYPE_CHECKING:
@@ -67,9 +69,8 @@ class Clusterwise:
 
     def customers(self) -> Iterator[str]:
         """Yields the ids in the tables."""
-        listed = self.tables.layout.tag_of(LISTED)
-        ids = self.tables.rows.where(f"{TAG} < {listed}").select("customer_id").distinct()
-        yield from (row[0] for row in ids.toLocalIterator())
+        made = partial(_ids_of_bucket, schemas=schemas_text(self.tables.schemas))
+        yield from (row[0] for row in self._each(made, "customer_id STRING").toLocalIterator())
 
     def survey(self, bundle: Bundle) -> Survey:
         """Returns what all buckets tell together.
@@ -78,8 +79,8 @@ class Clusterwise:
             TableError: a table cannot be read; names every problem of every table.
         """
         self.progress(f"reading tables on Spark, {self.tables.buckets:,} buckets")
-        layout, config = self._told()
-        made = partial(_survey_bucket, layout=layout, config=config, files=_files_text(self.home))
+        schemas, config = self._told()
+        made = partial(_survey_bucket, schemas=schemas, config=config, files=_files_text(self.home))
         told = [json.loads(row[0]) for row in self._each(made, "told STRING").collect()]
         found_in(self.tables, [one["found"] for one in told], config=self.config)
         unseen = sum((Counter({tuple(key): count for key, count in one["unseen"]}) for one in told), Counter())
@@ -94,8 +95,8 @@ class Clusterwise:
             "at": question.cutoff.at, "base": base.to_dict(), "without": question.without,
             "columns": list(question.columns), "is_list": question.customers is not None,
         })  # fmt: skip
-        layout, config = self._told()
-        made = partial(_score_bucket, layout=layout, config=config, files=_files_text(self.home), asked=asked)
+        schemas, config = self._told()
+        made = partial(_score_bucket, schemas=schemas, config=config, files=_files_text(self.home), asked=asked)
         pieces = self._each(made, "scores BINARY").persist(StorageLevel.DISK_ONLY)
         pieces.count()  # all at once; what follows goes from partition to partition
         gathered = Gathered(wanted, folder=self.folder / "scores", config=self.config)
@@ -105,7 +106,7 @@ class Clusterwise:
         return gathered
 
     def _told(self) -> tuple[str, str]:
-        return json.dumps(self.tables.layout.to_dict()), text_of(self.config)
+        return schemas_text(self.tables.schemas), text_of(self.config)
 
     def _each(self, made: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]], columns: str) -> DataFrame:
         return self.tables.rows.mapInArrow(made, columns)
@@ -148,12 +149,20 @@ def _bundle_of(files: str) -> tuple[str, Bundle]:
     return model_id, bundle
 
 
+def _ids_of_bucket(batches: Iterator[pa.RecordBatch], *, schemas: str) -> Iterator[pa.RecordBatch]:
+    """Everybody in the tables of a bucket."""
+    told = schemas_of(schemas)
+    tables = unpacked(batches, told)
+    ids = customers_of({name: tables[name] for name in told if name in CONTRACT})
+    yield pa.RecordBatch.from_arrays([ids], ["customer_id"])
+
+
 def _survey_bucket(
-    batches: Iterator[pa.RecordBatch], *, layout: str, config: str, files: str
+    batches: Iterator[pa.RecordBatch], *, schemas: str, config: str, files: str
 ) -> Iterator[pa.RecordBatch]:
     """What a task tells of its bucket."""
     project = config_of(config)
-    gleaned = glean(batches, layout_of(json.loads(layout)), project)
+    gleaned = glean(batches, schemas_of(schemas), project)
     _, bundle = _bundle_of(files)
     told: dict[str, Any] = {
         "found": gleaned.found,
@@ -164,11 +173,11 @@ def _survey_bucket(
 
 
 def _score_bucket(
-    batches: Iterator[pa.RecordBatch], *, layout: str, config: str, files: str, asked: str
+    batches: Iterator[pa.RecordBatch], *, schemas: str, config: str, files: str, asked: str
 ) -> Iterator[pa.RecordBatch]:
     """The scores of a bucket, as Parquet: a piece of so many rows after another."""
     project, told = config_of(config), json.loads(asked)
-    gleaned = glean(batches, layout_of(json.loads(layout)), project)
+    gleaned = glean(batches, schemas_of(schemas), project)
     listed = gleaned.others[LISTED].sort_by("place")
     customers = listed["customer_id"].to_pylist() if told["is_list"] else None
     model_id, bundle = _bundle_of(files)

@@ -25,10 +25,10 @@ from churn.signals.bucket import Asked
 from churn.signals.recipes import Recipe
 from churn.signals.spark import ROWS, ROWS_SCHEMA, columns_sql, delivered
 from churn.tables.findings import Issue
-from churn.tables.scattered import Scattered, config_of, found_in, glean, scatter, text_of
+from churn.tables.parcels import PARCELS_SQL, packed_for, schemas_of, schemas_text, unpacked
+from churn.tables.scattered import Scattered, config_of, found_in, glean, in_buckets, parcelled, scatter, text_of
 from churn.tables.session import spark_session
 from churn.tables.sources import read_tables
-from churn.tables.tagged import Layout, layout_of
 from churn.tables.workfolder import WORK, work_folder
 from churn.timeline.rhythm import Prior
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 SAMPLE_ON_SPARK = 200_000
 """Customers that are learnt from where `[engine] training_customers` doesn't say and the tables are on a cluster."""
+_CHOSEN = ":chosen"
 Progress = Callable[[str], None]
 Signals = Callable[[Known, pd.DataFrame, Sequence[Recipe], Target, Prior], pd.DataFrame]
 """Computes the signals of a frame's rows; see `signals_of`."""
@@ -112,8 +113,8 @@ def _from_cluster(config: Config, progress: Progress) -> Iterator[Lesson]:
         found, base, everybody = _surveyed(scattered, config)
         issues = found_in(scattered, found, config=config)
         chosen = sampled(everybody, config.engine.training_customers or SAMPLE_ON_SPARK)
-        rows = _rows_of(session, scattered, chosen)
-        gleaned = glean(rows.toArrow().to_batches(), scattered.layout, config)
+        rows = _rows_of(scattered, chosen)
+        gleaned = glean(rows.toArrow().to_batches(), scattered.schemas, config)
         known = prepare(gleaned.tables, config=config, base=base)
         signals = partial(_signals_on_cluster, session, rows, scattered, config)
         try:
@@ -125,7 +126,7 @@ def _from_cluster(config: Config, progress: Progress) -> Iterator[Lesson]:
 
 def _surveyed(scattered: Scattered, config: Config) -> tuple[list[dict[str, Any]], Base, Attendance]:
     """What was found while reading, the base, and how often and since when everybody comes."""
-    made = partial(_survey_bucket, layout=json.dumps(scattered.layout.to_dict()), config=text_of(config))
+    made = partial(_survey_bucket, schemas=schemas_text(scattered.schemas), config=text_of(config))
     surveyed = scattered.rows.mapInArrow(made, "told STRING, customer_id STRING, days BIGINT, first BIGINT").toArrow()
     told = [json.loads(text) for text in surveyed["told"].drop_null().to_pylist()]
     people = surveyed.filter(pc.is_valid(surveyed["customer_id"])).combine_chunks()
@@ -135,18 +136,17 @@ def _surveyed(scattered: Scattered, config: Config) -> tuple[list[dict[str, Any]
     return [one["found"] for one in told], base, Attendance(ids, days, first)
 
 
-def _rows_of(session: SparkSession, scattered: Scattered, chosen: pa.Array) -> DataFrame:
-    """The tagged rows of some customers."""
+def _rows_of(scattered: Scattered, chosen: pa.Array) -> DataFrame:
+    """The rows of some customers, in their buckets."""
     from pyspark import StorageLevel
 
-    some = session.createDataFrame(pa.table({"customer_id": chosen}))
-    return scattered.rows.join(some, "customer_id", "left_semi").select(scattered.rows.columns).persist(
-        StorageLevel.DISK_ONLY
-    )  # fmt: skip
+    ids = packed_for(0, pa.table({"customer_id": chosen}), tag=_CHOSEN)
+    made = partial(_few, schemas=schemas_text(scattered.schemas), chosen=ids.column("rows")[0].as_py())
+    return scattered.rows.mapInArrow(made, PARCELS_SQL).persist(StorageLevel.DISK_ONLY)
 
 
 def _signals_on_cluster(
-    session: SparkSession, tagged: DataFrame, scattered: Scattered, config: Config, known: Known, frame: pd.DataFrame,
+    session: SparkSession, tables: DataFrame, scattered: Scattered, config: Config, known: Known, frame: pd.DataFrame,
     recipes: Sequence[Recipe], target: Target, prior: Prior,
 ) -> pd.DataFrame:  # fmt: skip
     """The same as `signals_of`, to the last bit, computed where the rows are."""
@@ -155,14 +155,13 @@ def _signals_on_cluster(
         tuple(recipes), prior, target.horizon_days, target.gap_days, target.timezone, target.activity,
         covers_from={at: known.covered_at(at) for at in cutoffs},
     )  # fmt: skip
-    layout = Layout({**scattered.layout.schemas, ROWS: ROWS_SCHEMA})
+    schemas = schemas_text({**scattered.schemas, ROWS: ROWS_SCHEMA})
     ids = known.customers.take(pa.array(frame["customer"].to_numpy()))
     rows = pa.table([ids, pa.array(frame["at"].to_numpy())], schema=ROWS_SCHEMA)
-    union = tagged.unionAll(session.createDataFrame(layout.pack(rows, ROWS), layout.sql))
-    made = partial(
-        _signals_bucket, layout=json.dumps(layout.to_dict()), config=text_of(config), asked=json.dumps(asked.to_dict())
-    )
-    answers = union.repartition(scattered.buckets, "customer_id").mapInArrow(made, columns_sql(asked)).toArrow()
+    buckets = scattered.buckets
+    union = in_buckets([tables, parcelled(session, rows, tag=ROWS, buckets=buckets)], buckets)
+    made = partial(_signals_bucket, schemas=schemas, config=text_of(config), asked=json.dumps(asked.to_dict()))
+    answers = union.mapInArrow(made, columns_sql(asked)).toArrow()
     return _in_order(answers, known, frame, asked.recipes)
 
 
@@ -178,10 +177,23 @@ def _in_order(answers: pa.Table, known: Known, frame: pd.DataFrame, recipes: Seq
     return pd.DataFrame(columns, index=frame.index, copy=False)
 
 
-def _survey_bucket(batches: Iterator[pa.RecordBatch], *, layout: str, config: str) -> Iterator[pa.RecordBatch]:
+def _few(batches: Iterator[pa.RecordBatch], *, schemas: str, chosen: bytes) -> Iterator[pa.RecordBatch]:
+    """The rows of the chosen customers of a bucket, as they came, with what came beside them."""
+    wanted = pa.ipc.open_stream(chosen).read_all()["customer_id"]
+    told = schemas_of(schemas)
+    held = list(batches)
+    bucket = held[0].column("bucket")[0].as_py() if held else 0
+    for tag, rows in unpacked(held, told).items():
+        few = (
+            rows.filter(pc.is_in(rows["customer_id"], value_set=wanted)) if "customer_id" in rows.column_names else rows
+        )
+        yield packed_for(bucket, few, tag=tag)
+
+
+def _survey_bucket(batches: Iterator[pa.RecordBatch], *, schemas: str, config: str) -> Iterator[pa.RecordBatch]:
     """What a task tells of its bucket, and of everybody in it."""
     project = config_of(config)
-    gleaned = glean(batches, layout_of(json.loads(layout)), project)
+    gleaned = glean(batches, schemas_of(schemas), project)
     known = prepare(gleaned.tables, config=project)
     told = {"found": gleaned.found, "base": known.base.to_dict()}
     here = attendance(known)
@@ -194,8 +206,8 @@ def _survey_bucket(batches: Iterator[pa.RecordBatch], *, layout: str, config: st
 
 
 def _signals_bucket(
-    batches: Iterator[pa.RecordBatch], *, layout: str, config: str, asked: str
+    batches: Iterator[pa.RecordBatch], *, schemas: str, config: str, asked: str
 ) -> Iterator[pa.RecordBatch]:
     """The signals of the rows that are asked for in a bucket of raw tables."""
-    gleaned = glean(batches, layout_of(json.loads(layout)), config_of(config))
+    gleaned = glean(batches, schemas_of(schemas), config_of(config))
     yield from delivered(gleaned.tables, gleaned.others[ROWS], asked)

@@ -1,7 +1,7 @@
 """Scattered tables: those of a project read by the tasks of a Spark cluster, and put together by customer.
 
 A task reads one file (or one part of a Spark table) with the code that reads it on a laptop, and sends its usable rows
-on as tagged ones, the rows of one customer to one task. What was wrong with the others travels among them as JSON.
+on in parcels, those of one customer to one task. What was wrong with the others travels among them as JSON.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 
@@ -20,11 +21,11 @@ from churn.errors import TableError
 from churn.tables.contract import Column
 from churn.tables.findings import Issue
 from churn.tables.ordering import repeated_issue, settled
+from churn.tables.parcels import PARCELS, PARCELS_SQL, packed, packed_for, unpacked
 from churn.tables.raw import Raw, raw_rows
 from churn.tables.rows import BUCKET, ROW, Sieve
 from churn.tables.sizes import bucket_count, source_files
 from churn.tables.sources import each_table
-from churn.tables.tagged import Layout, layout_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -33,7 +34,7 @@ LISTED = ":listed"
 """The tag of the customers of a list."""
 _LISTED_SCHEMA = pa.schema([("customer_id", pa.string()), ("place", pa.int64())])
 _TOLD = ":told"
-_TOLD_SCHEMA = pa.schema([("customer_id", pa.string()), ("told", pa.string())])
+_TOLD_SCHEMA = pa.schema([("told", pa.string())])
 _PART_BITS = 40
 """Rows are numbered within the part that a task reads, and the part stands in the bits above."""
 
@@ -46,21 +47,21 @@ class Scattered:
         names: the configured tables.
         columns: of each, those of the contract that its source has.
         issues: of each, what was found before any row was read.
-        layout: of the tagged rows.
-        rows: the tagged rows of all tables, each customer's in one partition; kept on the disks of the cluster.
-        buckets: how many partitions there are.
+        schemas: of the rows of every tag.
+        rows: those of all tables as parcels, each bucket's in its partition; kept on the disks of the cluster.
+        buckets: how many there are.
     """
 
     names: tuple[str, ...]
     columns: Mapping[str, list[Column]]
     issues: Mapping[str, list[Issue]]
-    layout: Layout
+    schemas: Mapping[str, pa.Schema]
     rows: DataFrame
     buckets: int
 
     def empty_tables(self) -> dict[str, pa.Table]:
         """Returns every table without a row, for those who ask for its columns."""
-        schemas = {name: _own(self.layout.schemas[name]) for name in self.names}
+        schemas = {name: _own(self.schemas[name]) for name in self.names}
         return {name: schema.empty_table() for name, schema in schemas.items()}
 
 
@@ -101,18 +102,26 @@ def scatter(session: SparkSession, config: Config, *, customers: Sequence[str] |
         parts.extend(_parts(name, config))
 
     each_table(config, describe)
-    names = tuple(columns)
-    layout = Layout({**schemas, LISTED: _LISTED_SCHEMA, _TOLD: _TOLD_SCHEMA})
-    unions = [_of_files(session, parts, config, layout)] if parts else []
-    unions += [_of_spark_table(session, name, config, layout) for name in names if _spark_table(config, name)]
-    if customers is not None:
-        unions.append(_listed(session, customers, layout))
+    schemas = {**schemas, LISTED: _LISTED_SCHEMA, _TOLD: _TOLD_SCHEMA}
     buckets = _buckets(session, config)
-    rows = unions[0]
-    for union in unions[1:]:
-        rows = rows.unionAll(union)
-    rows = rows.repartition(buckets, "customer_id").persist(StorageLevel.DISK_ONLY)
-    return Scattered(names, columns, issues, layout, rows, buckets)
+    unions = [_of_files(session, parts, config, buckets)] if parts else []
+    unions += [_of_spark_table(session, name, config, buckets) for name in columns if _spark_table(config, name)]
+    if customers is not None:
+        listed = pa.table([pa.array(customers, pa.string()), np.arange(len(customers))], schema=_LISTED_SCHEMA)
+        unions.append(parcelled(session, listed, tag=LISTED, buckets=buckets))
+    rows = in_buckets(unions, buckets).persist(StorageLevel.DISK_ONLY)
+    return Scattered(tuple(columns), columns, issues, schemas, rows, buckets)
+
+
+def parcelled(session: SparkSession, rows: pa.Table, *, tag: str, buckets: int) -> DataFrame:
+    """Returns rows that lie here as parcels on the cluster."""
+    made = pa.Table.from_batches(packed([rows], tag=tag, buckets=buckets), schema=PARCELS)
+    return session.createDataFrame(made, PARCELS_SQL)
+
+
+def in_buckets(parcels: Sequence[DataFrame], buckets: int) -> DataFrame:
+    """Returns all parcels, those of each bucket in the partition of its number."""
+    return reduce(lambda one, other: one.unionAll(other), parcels).repartitionById(buckets, "bucket")
 
 
 def text_of(config: Config) -> str:
@@ -126,18 +135,18 @@ def config_of(text: str) -> Config:
     return Config.model_validate_json(text)
 
 
-def glean(batches: Iterable[pa.RecordBatch], layout: Layout, config: Config) -> Gleaned:
+def glean(batches: Iterable[pa.RecordBatch], schemas: Mapping[str, pa.Schema], config: Config) -> Gleaned:
     """Returns the tables of a bucket, tidy, and what came with them."""
-    unpacked = layout.unpack(batches)
-    told = unpacked.pop(_TOLD)
+    others = unpacked(batches, schemas)
+    told = others.pop(_TOLD)
     tables: dict[str, pa.Table] = {}
     repeated: dict[str, list[Any]] = {}
     for name in config.tables:
-        rows = unpacked.pop(name)
+        rows = others.pop(name)
         tables[name], numbers = settled(rows, table=name, duplicates=config.tables[name].duplicates)
         repeated[name] = [len(numbers), np.sort(numbers)[:3].tolist()]
     found = {"told": [json.loads(text) for text in told["told"].to_pylist()], "repeated": repeated}
-    return Gleaned(tables, unpacked, found)
+    return Gleaned(tables, others, found)
 
 
 def found_in(scattered: Scattered, found: Sequence[Mapping[str, Any]], *, config: Config) -> list[Issue]:
@@ -147,6 +156,11 @@ def found_in(scattered: Scattered, found: Sequence[Mapping[str, Any]], *, config
         TableError: a table cannot be read, or too much of it isn't readable; names every problem of every table.
     """
     told = [one for bucket in found for one in bucket["told"]]
+    others = sorted({str(one["duckdb"]) for one in told} - {duckdb.__version__})
+    if others:  # another version may send a customer's rows to another bucket
+        raise TableError(
+            f"the cluster has DuckDB {', '.join(others)} and this machine {duckdb.__version__}; make them equal"
+        )
     issues: list[Issue] = []
 
     def join(name: str) -> None:
@@ -218,28 +232,18 @@ def _read_spark_table(session: SparkSession, table: str) -> DataFrame:
         raise TableError(f"spark_table = {table!r} is not there, or may not be read") from None
 
 
-def _of_files(
-    session: SparkSession, parts: Sequence[tuple[str, int, str]], config: Config, layout: Layout
-) -> DataFrame:
+def _of_files(session: SparkSession, parts: Sequence[tuple[str, int, str]], config: Config, buckets: int) -> DataFrame:
     files = session.createDataFrame(list(parts), "name STRING, part INT, path STRING").coalesce(1)
-    return files.repartition(len(parts)).mapInArrow(
-        partial(_sift_files, layout=json.dumps(layout.to_dict()), config=text_of(config)), layout.sql
-    )
+    made = partial(_sift_files, config=text_of(config), buckets=buckets)
+    return files.repartition(len(parts)).mapInArrow(made, PARCELS_SQL)
 
 
-def _of_spark_table(session: SparkSession, name: str, config: Config, layout: Layout) -> DataFrame:
+def _of_spark_table(session: SparkSession, name: str, config: Config, buckets: int) -> DataFrame:
     table = _read_spark_table(session, str(_spark_table(config, name)))
-    made = partial(_sift_rows, name=name, layout=json.dumps(layout.to_dict()), config=text_of(config))
-    return table.mapInArrow(made, layout.sql)
+    return table.mapInArrow(partial(_sift_rows, name=name, config=text_of(config), buckets=buckets), PARCELS_SQL)
 
 
-def _listed(session: SparkSession, customers: Sequence[str], layout: Layout) -> DataFrame:
-    ids = pa.array(list(customers), pa.string())
-    rows = pa.table([ids, pa.array(np.arange(len(ids)))], schema=_LISTED_SCHEMA)
-    return session.createDataFrame(layout.pack(rows, LISTED), layout.sql)
-
-
-def _sift_files(batches: Iterator[pa.RecordBatch], *, layout: str, config: str) -> Iterator[pa.RecordBatch]:
+def _sift_files(batches: Iterator[pa.RecordBatch], *, config: str, buckets: int) -> Iterator[pa.RecordBatch]:
     """What a task does with the files that it is told to read."""
     project = config_of(config)
     for batch in batches:
@@ -248,10 +252,10 @@ def _sift_files(batches: Iterator[pa.RecordBatch], *, layout: str, config: str) 
             own = source.model_copy(update={"path": part["path"]}) if part["path"] else source
             tables = {**project.tables, part["name"]: own}
             alone = project.model_copy(update={"tables": tables})
-            yield from _sifted(part["name"], part["part"], alone, None, layout)
+            yield from _sifted(part["name"], part["part"], alone, buckets)
 
 
-def _sift_rows(batches: Iterator[pa.RecordBatch], *, name: str, layout: str, config: str) -> Iterator[pa.RecordBatch]:
+def _sift_rows(batches: Iterator[pa.RecordBatch], *, name: str, config: str, buckets: int) -> Iterator[pa.RecordBatch]:
     """What a task does with the rows of a part of a Spark table."""
     from pyspark import TaskContext
 
@@ -259,7 +263,7 @@ def _sift_rows(batches: Iterator[pa.RecordBatch], *, name: str, layout: str, con
     if first is not None:
         context = TaskContext.get()
         reader = pa.RecordBatchReader.from_batches(first.schema, _chained(first, batches))
-        yield from _sifted(name, context.partitionId() if context else 0, config_of(config), reader, layout)
+        yield from _sifted(name, context.partitionId() if context else 0, config_of(config), buckets, reader)
 
 
 def _chained(first: pa.RecordBatch, others: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -268,20 +272,18 @@ def _chained(first: pa.RecordBatch, others: Iterator[pa.RecordBatch]) -> Iterato
 
 
 def _sifted(
-    name: str, part: int, config: Config, given: pa.RecordBatchReader | None, layout: str
+    name: str, part: int, config: Config, buckets: int, given: pa.RecordBatchReader | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """The usable rows of a part, tagged, and at the end what was wrong with the others."""
-    union = layout_of(json.loads(layout))
-    told: dict[str, Any] = {"table": name, "part": part}
+    """The usable rows of a part as parcels, and at the end what was wrong with the others."""
+    told: dict[str, Any] = {"table": name, "part": part, "duckdb": duckdb.__version__}
     try:
         with raw_rows(name, config=config, given=given) as raw:
             sieve = Sieve(name, raw.columns, zone=config.tables[name].timezone or config.timezone)
-            for rows in _numbered(raw, part):
-                yield from union.pack(sieve.sift(rows), name).to_batches()
+            yield from packed(map(sieve.sift, _numbered(raw, part)), tag=name, buckets=buckets)
         told["found"] = sieve.told()
     except TableError as error:
         told |= {"problems": list(error.problems), "found": {"rows": 0, "kept": 0, "found": []}}
-    yield from union.pack(pa.table([[None], [json.dumps(told)]], schema=_TOLD_SCHEMA), _TOLD).to_batches()
+    yield packed_for(0, pa.table([[json.dumps(told)]], schema=_TOLD_SCHEMA), tag=_TOLD)
 
 
 def _numbered(raw: Raw, part: int) -> Iterator[pa.Table]:

@@ -27,6 +27,7 @@ _SETTINGS = {
     "spark.ui.showConsoleProgress": "false",
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "131072",
+    "spark.sql.execution.arrow.maxBytesPerBatch": str(1 << 27),
     "spark.driver.maxResultSize": "0",
     # A bucket is a task: Spark should not put several together.
     "spark.sql.adaptive.coalescePartitions.enabled": "false",
