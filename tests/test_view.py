@@ -50,4 +50,5 @@ def test_rows_that_go_in_batches_grow_the_same_trees(monkeypatch: pytest.MonkeyP
     copied = boosting.fit(made, y=y, rounds=30, growing=growing)
     monkeypatch.setattr(boosting, "_COPIED", 0)
     batched = boosting.fit(made, y=y, rounds=30, growing=growing)
-    assert batched.model_to_string() == copied.model_to_string()
+    trees, same = (grown.model_to_string().partition("parameters:")[0] for grown in (copied, batched))
+    assert trees == same

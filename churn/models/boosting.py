@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from churn.models.view import Signals, View, view_of
 from churn.timeline.cutoffs import Cutoff, purged
@@ -21,6 +22,8 @@ SMALL_SAMPLE = 30_000
 """Up to so many rows trees learn slowly; beyond, a third fewer rounds do as well (measured on development cutoffs)."""
 _COPIED = 50_000_000
 """Numbers up to which a copy of the rows is the faster way to LightGBM."""
+_FEW_SAMPLES = {"bin_construct_sample_cnt": 20_000, "verbosity": -1}
+"""Rows from which 63 bins are laid out where batches are large: LightGBM holds several copies of them as doubles."""
 MIN_OF_A_CLASS = 30
 """A fold needs this many rows of either class to say anything about the number of rounds."""
 
@@ -131,9 +134,9 @@ def choose_rounds(
         is_valid = np.isin(at, [cutoff.at for cutoff in fold.valid])
         if min(_rarer(y[is_train]), _rarer(y[is_valid])) < MIN_OF_A_CLASS:
             continue
-        booster = _fit_until_worse(features, y=y, is_train=is_train, is_valid=is_valid, growing=growing)
-        best.append(max(1, booster.best_iteration))
-        margin = raw_margin(booster, features.keep(is_valid), rounds=booster.best_iteration)
+        booster, rounds = _fit_until_worse(features, y=y, is_train=is_train, is_valid=is_valid, growing=growing)
+        best.append(max(1, rounds))
+        margin = raw_margin(booster, features.keep(is_valid), rounds=rounds)
         judged.append(Judged(fold, is_valid, margin))
     if not best:
         return Rounds(int(np.clip(_rarer(y) // 10, 20, 150)))
@@ -143,35 +146,46 @@ def choose_rounds(
 def fit(features: Signals, *, y: Bool, rounds: int, growing: Growing) -> lgb.Booster:
     """Returns the booster after `rounds` rounds on all rows."""
     data = _dataset(view_of(features), y, growing)
-    # The booster lives on in the bundle; the rows it was grown on need not.
-    return lgb.train(parameters(len(y), _rarer(y), growing), data, num_boost_round=rounds).free_dataset()
+    return _alone(lgb.train(parameters(len(y), _rarer(y), growing), data, num_boost_round=rounds))
 
 
 def raw_margin(booster: lgb.Booster, features: Signals, *, rounds: int = -1) -> Floats:
     """Returns the log odds before calibration, shape (rows,); the booster's features are found by name."""
-    matched = view_of(features).select(booster.feature_name())
+    if isinstance(features, pd.DataFrame):
+        frame = features[booster.feature_name()]
+        return np.asarray(booster.predict(frame, raw_score=True, num_iteration=rounds), np.float64)
+    matched = features.select(booster.feature_name())
     margin = np.empty(len(matched), np.float64)
     for rows, batch in matched.batches():
         margin[rows] = booster.predict(batch, raw_score=True, num_iteration=rounds)
     return margin
 
 
-def _fit_until_worse(features: View, *, y: Bool, is_train: Bool, is_valid: Bool, growing: Growing) -> lgb.Booster:
+def _fit_until_worse(
+    features: View, *, y: Bool, is_train: Bool, is_valid: Bool, growing: Growing
+) -> tuple[lgb.Booster, int]:
+    """The booster and its best number of rounds."""
     train = _dataset(features.keep(is_train), y[is_train], growing)
     valid = _dataset(features.keep(is_valid), y[is_valid], growing, reference=train)
     settings = parameters(int(is_train.sum()), _rarer(y[is_train]), growing)
     stop = lgb.early_stopping(PATIENCE, verbose=False)
     grown = lgb.train(settings, train, num_boost_round=MAX_ROUNDS, valid_sets=[valid], callbacks=[stop])
-    return grown.free_dataset()
+    return _alone(grown), int(grown.best_iteration)
+
+
+def _alone(booster: lgb.Booster) -> lgb.Booster:
+    """The trees without the rows they were grown on, which a booster fresh from training holds on to."""
+    return lgb.Booster(model_str=booster.model_to_string(num_iteration=-1))
 
 
 def _dataset(features: View, y: Bool, growing: Growing, *, reference: lgb.Dataset | None = None) -> lgb.Dataset:
     """The rows binned for LightGBM; many of them go there batch by batch, without a copy of them all."""
     is_large = len(features) * len(features.columns) > _COPIED
     data = [_Batches(features)] if is_large else features.numbers()
+    sampled = _FEW_SAMPLES if is_large and reference is None else None
     return lgb.Dataset(
         data, label=y.astype(np.float32), feature_name=features.columns, reference=reference,
-        categorical_feature=growing.categories_in(features),
+        categorical_feature=growing.categories_in(features), params=sampled,
     )  # fmt: skip
 
 
