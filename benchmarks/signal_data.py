@@ -7,7 +7,7 @@ written a chunk of time at a time, so a hundred million rows need little more me
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -87,10 +87,11 @@ def cutoffs(count: int) -> list[int]:
     return [last - EVERY_DAYS[count] * DAY * back for back in reversed(range(count))]
 
 
-def make(folder: Path, scale: Scale) -> None:
-    """Writes all tables and the rows of every count of cutoffs into `folder`, unless they stand there already."""
+def make(folder: Path, scale: Scale, *, counts: Collection[int] = tuple(EVERY_DAYS)) -> None:
+    """Writes all tables and the rows of some counts of cutoffs into `folder`, unless they stand there already."""
     told = folder / "made.json"
     wanted = {**asdict(scale), "days": HISTORY_DAYS, "shares": SHARES, "per_customer": TRANSACTIONS_PER_CUSTOMER}
+    wanted["counts"] = sorted(counts)
     if told.is_file() and json.loads(told.read_text(encoding="utf-8")) == wanted:
         return
     if folder.exists() and any(folder.iterdir()):
@@ -99,7 +100,7 @@ def make(folder: Path, scale: Scale) -> None:
     for place, (name, share) in enumerate(SHARES.items()):
         rng = np.random.default_rng([scale.seed, place])
         _write(folder / name, _tables(_COLUMNS[name], base, int(scale.transactions * share), rng))
-    for count in EVERY_DAYS:
+    for count in counts:
         _write_rows(folder, count)
     told.write_text(json.dumps(wanted), encoding="utf-8")
 

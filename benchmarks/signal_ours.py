@@ -15,7 +15,6 @@ from churn.signals import Recipe
 from churn.signals.bucket import Asked, bucket_signals
 from churn.timeline.rhythm import Prior
 
-
 LABELS = ("channel", "category", "topic", "kind")
 
 

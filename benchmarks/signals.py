@@ -160,7 +160,7 @@ def large_part(data: Path, given: argparse.Namespace, *, warm: Path, work: Path)
 
     large = (given.data or work) / f"transactions_{given.large_transactions}"
     _progress(f"data: {given.large_transactions:,} transactions")
-    make(large, Scale(given.large_transactions))
+    make(large, Scale(given.large_transactions), counts=(CUTOFFS,))
     found, out = {}, work / "by_bucket"
     for folder, size in ((data, given.transactions), (large, given.large_transactions)):
         _progress(f"bucket by bucket: {size:,} transactions")
