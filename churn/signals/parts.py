@@ -104,8 +104,7 @@ def _scattered(column: pa.ChunkedArray, place: npt.NDArray[Any], rows: int) -> p
     is_coded = pa.types.is_dictionary(column.type)
     kind = pa.int32() if is_coded else column.type
     width = kind.bit_width // 8
-    # The system's pool: fresh large pages, which the others ask for, may cost more than all that is done with them.
-    buffer = pa.allocate_buffer(rows * width, memory_pool=pa.system_memory_pool())
+    buffer = pa.allocate_buffer(rows * width)
     out, done = np.frombuffer(buffer, f"i{width}"), 0
     for chunk in column.chunks:
         _, values = (chunk.indices if is_coded else chunk).buffers()
