@@ -121,8 +121,8 @@ def _is_far_behind(name: str, first: Mapping[str, Took]) -> bool:
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
-    """Returns the environment of a contestant: for everyone the same threads, none that works while it waits, and memory
-    of Arrow and NumPy from the system in ordinary pages, as the `churn` command asks for it."""
+    """Returns the environment of a contestant: for everyone the same threads, none that works while it waits, and
+    Arrow's and NumPy's memory from the system in ordinary pages, as the `churn` command asks for it."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS"), str(THREADS))
     paths = [str(ROOT), *filter(None, [given.get("PYTHONPATH")])]
     memory = {"ARROW_DEFAULT_MEMORY_POOL": "system", "NUMPY_MADVISE_HUGEPAGE": "0"}

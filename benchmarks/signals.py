@@ -1,6 +1,6 @@
 """The benchmark of signals: ours beside pandas, Polars and DuckDB, and beside one scan and one group-by per table.
 
-    python benchmarks/signals.py [--quick] [--transactions N] [--rounds N] [--data DIR] [--large] [--json]
+    python benchmarks/signals.py [--quick] [--transactions N] [--rounds N] [--data DIR] [--large] [--spark] [--json]
 
 Exit codes: 0 every measured figure meets its target; 1 one falls short; 2 the benchmark cannot be run so. The targets
 are those of ten million transactions on two cores: of less the ratios are shown, but only agreement is judged.
@@ -31,6 +31,7 @@ FULL, QUICK, WARM, LARGE = 10_000_000, 100_000, 10_000, 100_000_000
 CUTOFFS = 8
 COSTED, QUICKLY_COSTED = (1, 8, 24, 52), (8, 24)
 AT_MOST_BOUND, AT_MOST_PANDAS, AT_MOST_SQL, AT_MOST_24 = 3.0, 1 / 8, 1 / 4, 1.4
+AT_MOST_SPARK, AT_MOST_PER_BUCKET = 3.0, 1.25
 MOST_LARGE_BYTES, MOST_LARGE_TIMES = 4 * 1024**3, 11.0
 HEADER = ("way", "CPU s", "x ours", "wall s", "peak GiB", "columns the same bit for bit")
 COST_HEADER = ("cutoffs", "rows", "CPU s", "x 8 cutoffs", "wall s", "peak GiB")
@@ -68,6 +69,10 @@ def measured(given: argparse.Namespace, *, work: Path) -> Results:
         parts.append(large_part(data, given, warm=warm, work=work))
     else:
         skipped.append(f"{LARGE:,} transactions in bounded memory (--large)")
+    if given.spark:
+        parts.append(spark_part(data, given, work=work))
+    else:
+        skipped.append("Spark (--spark)")
     return Results(parts, skipped)
 
 
@@ -186,6 +191,32 @@ def large_part(data: Path, given: argparse.Namespace, *, warm: Path, work: Path)
     return Part("large", "Buckets on disk: the same signals in bounded memory", checks, header, rows)
 
 
+def spark_part(data: Path, given: argparse.Namespace, *, work: Path) -> Part:
+    """Returns what Spark costs beside one process, and whether more buckets cost what they hold."""
+    from signal_data import Scale, make
+    from signal_spark import BUCKETS, TIMES, run_on_spark
+
+    small = (given.data or work) / f"transactions_{given.transactions // TIMES}"
+    make(small, Scale(given.transactions // TIMES), counts=(CUTOFFS,))
+    _progress("on Spark")
+    found = run_on_spark(data, small=small, count=CUTOFFS)
+    overhead, flat = found.spark / found.local, found.large / TIMES / found.small
+    is_judged = given.transactions >= FULL
+    checks = [
+        Check("signals as in one process", f"{found.identical} columns identical", f"all {found.columns}",
+              found.identical == found.columns),
+        _ratio("time on Spark to time in one process", overhead, AT_MOST_SPARK, is_judged),
+        _ratio(f"time per bucket, {TIMES} x the data and buckets", flat, AT_MOST_PER_BUCKET, is_judged),
+    ]  # fmt: skip
+    rows = [
+        ("one process", "1", number(found.local, 1)), ("Spark", str(BUCKETS), number(found.spark, 1)),
+        ("Spark", str(BUCKETS * TIMES), number(found.large, 1)),
+        (f"Spark, 1/{TIMES} of the data", str(BUCKETS), number(found.small, 1)),
+    ]  # fmt: skip
+    header = ("where", "buckets", "wall s")
+    return Part("spark", "On Spark: the same signals from the tasks of local[2], session started", checks, header, rows)
+
+
 def _as_in_one_piece(out: Path, data: Path, work: Path) -> Agreement:
     """How the signals that were written bucket by bucket compare with those of the race."""
     import pyarrow.parquet as pq
@@ -236,6 +267,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="default 3; 1 with --quick")
     parser.add_argument("--data", type=Path, metavar="DIR", help="keep the data here, and use it again")
     parser.add_argument("--large", action="store_true", help=f"also {LARGE:,} transactions in bounded memory")
+    parser.add_argument("--spark", action="store_true", help="also on Spark local[2]; it needs Java 17 or later")
     parser.add_argument("--large-transactions", type=int, default=LARGE, help="another size for --large")
     given = parser.parse_args(arguments)
     given.transactions = given.transactions or (QUICK if given.quick else FULL)

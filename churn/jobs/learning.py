@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from churn.config import Config
-from churn.jobs.common import signals_of
+from churn.jobs.common import signals_of, threads_of
 from churn.jobs.sample import Attendance, attendance, sampled
 from churn.models.base import Base, base_told, together
 from churn.models.known import Known, prepare
@@ -92,13 +92,13 @@ def _from_here(config: Config, progress: Progress) -> Iterator[Lesson]:
         chosen = sampled(attendance(known), count)
         few = {name: table.filter(pc.is_in(table["customer_id"], value_set=chosen)) for name, table in tables.items()}
         known = prepare(few, config=config, base=known.base)
-    yield Lesson(known, issues, everybody, _signals_here)
+    yield Lesson(known, issues, everybody, partial(_signals_here, threads_of(config)))
 
 
 def _signals_here(
-    known: Known, frame: pd.DataFrame, recipes: Sequence[Recipe], target: Target, prior: Prior
+    threads: int, known: Known, frame: pd.DataFrame, recipes: Sequence[Recipe], target: Target, prior: Prior
 ) -> pd.DataFrame:
-    return signals_of(known, frame, recipes, target=target, prior=prior)
+    return signals_of(known, frame, recipes, target=target, prior=prior, threads=threads)
 
 
 @contextmanager
