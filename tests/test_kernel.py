@@ -143,3 +143,15 @@ def test_running_totals_give_what_a_walk_gives() -> None:
         np.testing.assert_array_equal(
             walk_back(total, edges, all_windows, at, time, NOTHING, totals, NOTHING, NOTHING, 0), walked
         )
+
+
+def test_edges_found_step_by_step_are_those_found_alone() -> None:
+    rng = np.random.default_rng(6)
+    starts, time = np.array([0, 50, 50, 80]), np.concatenate([np.sort(rng.integers(0, 90, n)) for n in (50, 30)])
+    customer, windows = np.sort(rng.integers(-1, 3, 300)), np.array([0, 3, 20, WHOLE])
+    at = rng.integers(-5, 100, 300)
+    at[::3] = np.sort(at[::3])
+    together = edges_of(starts, time, customer, at, windows)
+    for i in range(300):
+        alone = edges_of(starts, time, customer[i : i + 1], at[i : i + 1], windows)
+        np.testing.assert_array_equal(together[i], alone[0])

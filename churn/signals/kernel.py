@@ -63,13 +63,18 @@ def edges_of(starts: Int64, time: Int64, customer: Int64, at: Int64, windows: In
     """
     edges = np.zeros((len(at), len(windows) + 1), np.int64)
     for i in range(len(at)):
-        if customer[i] >= 0:
-            first = starts[customer[i]]
-            edge = _end(time, first, starts[customer[i] + 1], at[i])
-            edges[i, 0] = edge
-            for window in range(len(windows)):
-                edge = _end(time, first, edge, at[i] - windows[window])
-                edges[i, window + 1] = edge
+        if customer[i] < 0:
+            continue
+        first, stop = starts[customer[i]], starts[customer[i] + 1]
+        # A later cutoff of the same customer has later edges: a few steps on from the last ones.
+        is_later = i > 0 and customer[i] == customer[i - 1] and at[i] >= at[i - 1]
+        edge = _onward(time, edges[i - 1, 0], stop, at[i]) if is_later else _end(time, first, stop, at[i])
+        edges[i, 0] = edge
+        for window in range(len(windows)):
+            opens = at[i] - windows[window]
+            last = edges[i - 1, window + 1]
+            edge = _onward(time, last, edge, opens) if is_later else _end(time, first, edge, opens)
+            edges[i, window + 1] = edge
     return edges
 
 
@@ -165,6 +170,14 @@ def _end(time: Int64, low: int, high: int, t: int) -> int:
             low = middle + 1
         else:
             high = middle
+    return low
+
+
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _onward(time: Int64, low: int, high: int, t: int) -> int:
+    """What `_end` returns, step by step from `low` on, which is not far from it."""
+    while low < high and time[low] < t:
+        low += 1
     return low
 
 

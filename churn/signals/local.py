@@ -67,10 +67,10 @@ def fill_signals(
     """Writes the features of each (customer, cutoff) into the column of `block`, shape (recipes, all rows), that `rows`
     names; a category is its code, null or negative where it has no label. See `compute_signals`."""
     program = program_of(streams, recipes)
+    season = season_of(at, prior=prior, gap_days=gap_days, horizon_days=horizon_days)
     for start in range(0, len(at), _CHUNK):
         piece = slice(start, start + _CHUNK)
-        season = season_of(at[piece], prior=prior, gap_days=gap_days, horizon_days=horizon_days)
-        moment = Moment(season, prior, horizon_days, gap_days)
+        moment = Moment(season[piece], prior, horizon_days, gap_days)
         covered = {table: _cut(begin, piece) for table, begin in covers_from.items()}
         place = Place(block, np.ascontiguousarray(rows[piece], np.int64))
         features = _exact(program, customer[piece], at[piece], moment, covered, place=place)
