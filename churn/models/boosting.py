@@ -182,7 +182,7 @@ def _dataset(features: View, y: Bool, growing: Growing, *, reference: lgb.Datase
     """The rows binned for LightGBM; many of them go there batch by batch, without a copy of them all."""
     is_large = len(features) * len(features.columns) > _COPIED
     data = [_Batches(features)] if is_large else features.numbers()
-    sampled = _FEW_SAMPLES if is_large and reference is None else None
+    sampled = reference.get_params() if reference is not None else _FEW_SAMPLES if is_large else None
     return lgb.Dataset(
         data, label=y.astype(np.float32), feature_name=features.columns, reference=reference,
         categorical_feature=growing.categories_in(features), params=sampled,
