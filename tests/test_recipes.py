@@ -15,8 +15,8 @@ from made_up import ATTRIBUTES, made_row, tables_of
 from churn.signals.catalogue import recipes_for
 from churn.signals.derived import DERIVED_HOWS
 from churn.signals.local import compute_signals
-from churn.signals.plan import BASE_HOWS
 from churn.signals.offered import LEAST_CUSTOMERS, MOST_KINDS, kinds_of, labels_of
+from churn.signals.plan import BASE_HOWS
 from churn.signals.recipes import OPERATIONS, SIGNALS, Recipe, base_recipes, recipe_of
 from churn.signals.streams import streams
 from churn.tables.history import DAY
