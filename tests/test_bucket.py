@@ -77,3 +77,34 @@ def test_the_order_of_rows_and_how_text_is_held_change_nothing() -> None:
 def test_what_is_asked_survives_as_json() -> None:
     told = asked(tables(1))
     assert asked_of(told.to_dict()) == told
+
+
+def test_a_day_that_comes_twice_counts_once_whoever_else_was_heard_of_late() -> None:
+    # St. John's, a minute after midnight of 7 November 2010: clocks went back to 23:01 of the day before.
+    fell = 1_289_097_060_000_000
+    minutes = [-31, -0.5, 9, 89, -9_000]
+    time = pa.array([int(fell + minute * 60_000_000) for minute in minutes])
+    for late in (0, 5):
+        known = pa.array([*time.to_pylist()[:4], time[4].as_py() + late])
+        clock = pa.timestamp("us", tz="UTC")
+        made = {"transactions": pa.table({
+            "customer_id": [*"aaaab"], "time": time.cast(clock), "available_at": known.cast(clock), "amount": [100] * 5,
+        })}  # fmt: skip
+        what = Asked(recipes_for(made, horizon_days=30), Prior(1.0, 30.0), 30, 0, "America/St_Johns", "purchases", {})
+        rows = pa.table({"customer_id": ["a", "b"], "at": [fell + 10 * DAY] * 2})
+        assert bucket_signals(made, rows, what)["active_days"].tolist() == [2, 1]
+
+
+def test_columns_that_share_memory_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "ROWS", 5)
+    codes, clocks = pa.array([0, 1] * 5, pa.int32()), pa.array(range(20)).cast(pa.timestamp("us", tz="UTC"))
+    table = pa.table({
+        "customer_id": ["b", "a"] * 5, "time": clocks.slice(0, 10), "available_at": clocks.slice(10),
+        "channel": pa.DictionaryArray.from_arrays(codes, ["web", "shop"]),
+        "category": pa.DictionaryArray.from_arrays(codes, ["food", "toys"]),
+    })  # fmt: skip
+    made = parts_of({"transactions": table}, customers=pa.array(["a", "b"]), threads=1)
+    found = [row for part in made for row in part.tables["transactions"].drop_columns("customer_id").to_pylist()]
+    expected = table.take([1, 3, 5, 7, 9, 0, 2, 4, 6, 8]).drop_columns("customer_id")
+    assert len(made) == 2
+    assert found == expected.to_pylist()

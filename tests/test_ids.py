@@ -46,3 +46,9 @@ def test_a_text_too_long_is_nobody_even_if_its_bytes_look_like_a_length() -> Non
 def test_neighbouring_codes_may_stand_for_ids() -> None:
     codes = pa.chunked_array([pa.array([7, 5, 6], pa.int32())])
     assert codes_of(codes, pa.array([5, 6, 7], pa.int32())).tolist() == [2, 0, 1]
+
+
+def test_a_dictionary_as_large_as_its_indices_can_tell() -> None:
+    ids = pa.array([f"c{number:03d}" for number in range(128)])
+    coded = pa.DictionaryArray.from_arrays(pa.array([127, None, 0], pa.int8()), ids)
+    assert codes_of(pa.chunked_array([coded]), ids).tolist() == [127, -1, 0]

@@ -123,6 +123,16 @@ def running_total(op: int, numbers: Int64) -> Int64:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def never_falls(starts: Int64, numbers: Int64) -> bool:
+    """Returns whether the numbers of each customer are never less than the one before."""
+    for customer in range(len(starts) - 1):
+        for row in range(starts[customer] + 1, starts[customer + 1]):
+            if numbers[row] < numbers[row - 1]:
+                return False
+    return True
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def told(numbers: Int64, unit: float) -> npt.NDArray[np.float64]:
     """Returns the numbers in the unit that is delivered, NaN for `MISSING`."""
     out = np.empty(len(numbers), np.float64)

@@ -77,7 +77,7 @@ def _placed(table: pa.Table, place: npt.NDArray[Any], rows: int) -> pa.Table:
     columns = {}
     for name in table.column_names:
         column = table[name]
-        key = tuple(buffer.address for chunk in column.chunks for buffer in chunk.buffers() if buffer is not None)
+        key = tuple(number for chunk in column.chunks for number in _held_at(chunk))
         if key in done and done[key].type == column.type:
             columns[name] = done[key]
             continue
@@ -90,6 +90,12 @@ def _placed(table: pa.Table, place: npt.NDArray[Any], rows: int) -> pa.Table:
             columns[name] = column.combine_chunks().take(order)
         done[key] = columns[name]
     return pa.table(columns)
+
+
+def _held_at(chunk: pa.Array) -> list[int]:
+    """Where an array's values are in memory, those of its dictionary too: what no other array of its type has alike."""
+    own = [chunk.offset, len(chunk), *(0 if buffer is None else buffer.address for buffer in chunk.buffers())]
+    return own + _held_at(chunk.dictionary) if pa.types.is_dictionary(chunk.type) else own
 
 
 def _is_plain(kind: pa.DataType) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from churn.signals.derived import Float64
-from churn.signals.kernel import MISSING, NOTHING, WHOLE, Matrix, Op, running_total, told, walk_back
+from churn.signals.kernel import MISSING, NOTHING, WHOLE, Matrix, Op, never_falls, running_total, told, walk_back
 from churn.signals.recipes import Recipe, base_recipes
 from churn.signals.streams import Stream, Value
 from churn.tables.history import DAY, Int64
@@ -206,7 +206,7 @@ def _plan(
     values = {(recipe.value, recipe.labels): _value(stream, recipe) for recipe in recipes}
     whole = {key: _without_numbers(value) for key, value in values.items()}
     accumulators = tuple(
-        _accumulator(op, (whole if op in _COUNTING else values)[name, labels], sorted(at), known=known)
+        _accumulator(op, (whole if op in _COUNTING else values)[name, labels], sorted(at), known, stream.starts)
         for (op, name, labels), at in asked.items()
     )
     number = {key: place for place, key in enumerate(asked)}
@@ -220,12 +220,14 @@ def _plan(
     return Plan(stream, known, np.array(windows, np.int64), accumulators, tuple(answers))
 
 
-def _accumulator(op: Op, value: Value, windows: Sequence[int], *, known: Int64) -> Accumulator:
-    """Where every row counts from its own time on, sums over stretches of rows are differences of running totals."""
+def _accumulator(op: Op, value: Value, windows: Sequence[int], known: Int64, starts: Int64) -> Accumulator:
+    """Where every row counts from its own time on, sums over stretches of rows are differences of running totals; days
+    too, but where clocks went back over midnight (St. John's until 2011), so that a day came twice."""
     is_plain = known is NOTHING and value.begins is None and value.ends is None
-    if is_plain and op in _TOTALLED and value.numbers is not None:
+    is_plain = is_plain and op in _TOTALLED and value.numbers is not None
+    if is_plain and (op != Op.DAYS or never_falls(starts, _given(value.numbers))):
         total = Op.TOTAL_DAYS if op == Op.DAYS else Op.TOTAL
-        op, value = total, replace(value, numbers=running_total(int(op), value.numbers))
+        op, value = total, replace(value, numbers=running_total(int(op), _given(value.numbers)))
     return Accumulator(op, value, np.array(windows, np.int64), _width(op, value))
 
 

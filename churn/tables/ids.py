@@ -39,7 +39,7 @@ def codes_of(ids: pa.ChunkedArray, customers: pa.Array) -> Int32:
 
 def _of_labels(chunk: pa.DictionaryArray, customers: pa.Array) -> Int32:
     labels = codes_of(pa.chunked_array([chunk.dictionary.cast(pa.string())]), customers)
-    return np.asarray(np.append(labels, np.int32(-1))[chunk.indices.fill_null(len(labels)).to_numpy()])
+    return np.asarray(np.append(labels, np.int32(-1))[chunk.indices.cast(pa.int32()).fill_null(len(labels)).to_numpy()])
 
 
 def _looked_up(ids: pa.ChunkedArray, customers: pa.Array) -> Int32:
