@@ -20,7 +20,7 @@ MAX_ROUNDS = 600
 PATIENCE = 40
 SMALL_SAMPLE = 30_000
 """Up to so many rows trees learn slowly; beyond, a third fewer rounds do as well (measured on development cutoffs)."""
-_COPIED = 50_000_000
+_COPIED = 10_000_000
 """Numbers up to which a copy of the rows is the faster way to LightGBM."""
 _FEW_SAMPLES = {"bin_construct_sample_cnt": 20_000, "verbosity": -1}
 """Rows from which 63 bins are laid out where batches are large: LightGBM holds several copies of them as doubles."""
@@ -146,7 +146,7 @@ def choose_rounds(
 def fit(features: Signals, *, y: Bool, rounds: int, growing: Growing) -> lgb.Booster:
     """Returns the booster after `rounds` rounds on all rows."""
     data = _dataset(view_of(features), y, growing)
-    return _alone(lgb.train(parameters(len(y), _rarer(y), growing), data, num_boost_round=rounds))
+    return _alone(lgb.train(_settings(view_of(features), y, growing), data, num_boost_round=rounds))
 
 
 def raw_margin(booster: lgb.Booster, features: Signals, *, rounds: int = -1) -> Floats:
@@ -167,22 +167,36 @@ def _fit_until_worse(
     """The booster and its best number of rounds."""
     train = _dataset(features.keep(is_train), y[is_train], growing)
     valid = _dataset(features.keep(is_valid), y[is_valid], growing, reference=train)
-    settings = parameters(int(is_train.sum()), _rarer(y[is_train]), growing)
+    settings = _settings(features.keep(is_train), y[is_train], growing)
     stop = lgb.early_stopping(PATIENCE, verbose=False)
     grown = lgb.train(settings, train, num_boost_round=MAX_ROUNDS, valid_sets=[valid], callbacks=[stop])
     return _alone(grown), int(grown.best_iteration)
 
 
+def _is_large(features: View) -> bool:
+    return len(features) * len(features.columns) > _COPIED
+
+
+def _settings(features: View, y: Bool, growing: Growing) -> dict[str, object]:
+    """The parameters; many rows are looked at column by column: LightGBM holds them once more to look row by row."""
+    settings = parameters(len(y), _rarer(y), growing)
+    if _is_large(features):
+        del settings["force_row_wise"]
+        settings["force_col_wise"] = True
+    return settings
+
+
 def _alone(booster: lgb.Booster) -> lgb.Booster:
     """The trees without the rows they were grown on, which a booster fresh from training holds on to."""
-    return lgb.Booster(model_str=booster.model_to_string(num_iteration=-1))
+    trees = booster.model_to_string(num_iteration=-1)
+    booster.free_dataset()  # the two hold on to each other: without this they would wait for the garbage collector
+    return lgb.Booster(model_str=trees)
 
 
 def _dataset(features: View, y: Bool, growing: Growing, *, reference: lgb.Dataset | None = None) -> lgb.Dataset:
     """The rows binned for LightGBM; many of them go there batch by batch, without a copy of them all."""
-    is_large = len(features) * len(features.columns) > _COPIED
-    data = [_Batches(features)] if is_large else features.numbers()
-    sampled = reference.get_params() if reference is not None else _FEW_SAMPLES if is_large else None
+    data = [_Batches(features)] if _is_large(features) else features.numbers()
+    sampled = reference.get_params() if reference is not None else _FEW_SAMPLES if _is_large(features) else None
     return lgb.Dataset(
         data, label=y.astype(np.float32), feature_name=features.columns, reference=reference,
         categorical_feature=growing.categories_in(features), params=sampled,
