@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from churn.errors import OutputError
-from churn.tables.atomic import LEFTOVER, claim, release, remove_leftovers, replacing, write_atomically
+from churn.tables.atomic import LEFTOVER, alone_at, claim, release, remove_leftovers, replacing, write_atomically
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -181,3 +181,22 @@ class TestLeftovers:
             assert len(set(content)) == 1
         remove_leftovers(tmp_path)
         assert names(tmp_path) == ["a.bin"]
+
+
+class TestAloneAt:
+    def test_a_second_run_is_refused_until_the_first_has_ended(self, tmp_path: Path) -> None:
+        target = tmp_path / "scores.csv"
+        with alone_at(target):
+            with pytest.raises(OutputError, match="being made by another run"), alone_at(target):
+                pass
+            with alone_at(tmp_path / "others.csv"):
+                write_atomically(target, lambda new: new.write_text("whole"))
+        with alone_at(target), alone_at(None):
+            pass
+        assert [path.name for path in tmp_path.iterdir()] == ["scores.csv"]
+
+    def test_what_a_dead_run_left_hinders_nobody(self, tmp_path: Path) -> None:
+        (tmp_path / ".churn-tmp-scores.csv.lock").touch()
+        with alone_at(tmp_path / "scores.csv"):
+            pass
+        assert not list(tmp_path.iterdir())

@@ -24,6 +24,7 @@ from churn.jobs.scoring import COLUMNS, Question
 from churn.jobs.unseen import unseen_warnings
 from churn.models.bundle import GOLDEN_TOLERANCE, Bundle, load_bundle
 from churn.models.champion import champion_of, newest_of
+from churn.tables.atomic import alone_at
 from churn.timeline.cutoffs import Cutoff
 
 Progress = Callable[[str], None]
@@ -103,7 +104,7 @@ def score(
         raise BundleError(f"{out} is not overwritten: {warnings[-1]}")
     if opened.is_strange and to_database:  # a table has no place for the warning
         raise BundleError(f"nothing is written to the database: {warnings[-1]}")
-    with _engine(config, opened, customers, progress) as engine:
+    with alone_at(out), _engine(config, opened, customers, progress) as engine:
         columns = engine.columns()
         without = missing_inputs(model, columns, config)
         surveyed = engine.survey(model)

@@ -72,6 +72,27 @@ def replacing(path: Path) -> Iterator[Path]:
         release(held)
 
 
+@contextlib.contextmanager
+def alone_at(path: Path | None) -> Iterator[None]:
+    """Keeps every other run from writing to `path` until the block ends or this process dies; None keeps nothing.
+
+    Raises:
+        OutputError: another run is about to write there.
+    """
+    if path is None:
+        yield
+        return
+    lock = path.with_name(f"{LEFTOVER}{path.name}.lock")
+    held = claim(lock)
+    if held is None:
+        raise OutputError(f"{path} is being made by another run: wait for it, or choose another name")
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        release(held)
+
+
 def remove_leftovers(folder: Path) -> None:
     """Removes the temporary files of writers in `folder` that no longer live."""
     for leftover in folder.glob(f"{LEFTOVER}*"):
