@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from churn.signals.kernel import MISSING, NOTHING, WHOLE, Op, edges_of, first_known, running_total, walk_back
+from churn.signals.kernel import NOTHING, WHOLE, Op, edges_of, first_known, running_total, walk_back
 from churn.tables.history import NEVER, Int64
+from churn.tables.orders import MISSING
 
 STARTS = np.array([0, 5, 5, 7], np.int64)
 TIME = np.array([10, 20, 20, 30, 40, 15, 35], np.int64)

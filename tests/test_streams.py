@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 from made_up import AT, DAY, Rows, made_row, tables_of
 
-from churn.signals.kernel import MISSING
 from churn.signals.streams import FOLLOW_DAYS, Stream, streams
 from churn.tables.history import NEVER, Int64
+from churn.tables.orders import MISSING
 
 
 def made(rows: Rows, *customers: str, timezone: str = "UTC", activity: str = "purchases") -> dict[str, Stream]:

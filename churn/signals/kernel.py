@@ -14,12 +14,10 @@ import numpy.typing as npt
 from numba import njit
 
 from churn.tables.history import NEVER, Int64
+from churn.tables.orders import MISSING
 
 Matrix = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
-
-MISSING = int(np.iinfo(np.int64).min)
-"""A null among the numbers, and what MAX, MIN, LAST and the times read where nothing counted."""
 
 WHOLE = 2**62
 """The length of a window that holds the whole history."""

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from churn.signals.derived import Float64
-from churn.signals.kernel import MISSING, NOTHING, WHOLE, Matrix, Op, never_falls, running_total, told, walk_back
+from churn.signals.kernel import NOTHING, WHOLE, Matrix, Op, never_falls, running_total, told, walk_back
 from churn.signals.recipes import Recipe, base_recipes
 from churn.signals.streams import Stream, Value
 from churn.tables.history import DAY, Int64
+from churn.tables.orders import MISSING
 
 _CODED = (Op.DISTINCT, Op.MOST, Op.ONCE)
 _TOTALLED = (Op.COUNT, Op.SUM, Op.DAYS)

@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from churn.signals.kernel import MISSING, first_known
+from churn.signals.kernel import first_known
 from churn.tables.contract import CONTRACT
 from churn.tables.history import DAY, NEVER, Events, Int64, events_of, rows_of, unsettled
-from churn.tables.orders import MICRO, Orders, micro, orders_of
+from churn.tables.orders import MICRO, MISSING, Orders, micro, orders_of
 from churn.tables.sorting import dense_codes
 from churn.timeline import rhythm, voice
 

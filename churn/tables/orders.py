@@ -19,7 +19,7 @@ LARGEST = 1e10
 """Numbers are clipped here, so that sums of millionths cannot overflow."""
 
 MISSING = int(np.iinfo(np.int64).min)
-"""A null among whole numbers."""
+"""A null among whole numbers, and what the kernel reads where nothing counted."""
 
 Bool = npt.NDArray[np.bool_]
 

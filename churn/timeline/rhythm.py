@@ -31,9 +31,6 @@ BASE_MONTHS = 3
 WHOLE_MONTH = np.timedelta64(2, "D")
 """Data that begin within the first two days of a month hold all of it."""
 
-DEFAULT_DROPOUT = MbgNbd(1.0, 30.0, 1.0, 9.0)
-"""What is believed of a base of which nothing is known: a gap of a month, one purchase in ten the last."""
-
 
 @dataclass(frozen=True, slots=True)
 class Prior:
