@@ -25,14 +25,25 @@ terminal.show_problems(["interrupted"])
 
 def test_a_step_tells_how_many_are_done_how_fast_and_how_long_it_will_take() -> None:
     told: list[str] = []
-    pace = Pace("scoring", total=3, progress=told.append, unit="customers", skipped=1)
-    pace.tell(500)
-    pace.tell(700)
-    assert told[0].startswith("scoring: 2 of 3 buckets, ")
-    assert told[0].endswith(" customers/s, 1 s left")
-    assert told[1].startswith("scoring: 3 of 3 buckets, ")
-    assert "left" not in told[1]
-    assert [(step.done, step.total) for step in told if isinstance(step, Step)] == [(2, 3), (3, 3)]
+    pace = Pace("scoring", total=4, progress=told.append, unit="customers", skipped=1)
+    for units in (500, 600, 700):
+        pace.tell(units)
+    assert told[0] == "scoring: 2 of 4 buckets", "the first piece opens and compiles: it says nothing of the rate"
+    assert told[1].startswith("scoring: 3 of 4 buckets, ")
+    assert told[1].endswith(" customers/s, 1 s left")
+    assert told[2].startswith("scoring: 4 of 4 buckets, ")
+    assert "left" not in told[2]
+    assert [(step.done, step.total) for step in told if isinstance(step, Step)] == [(2, 4), (3, 4), (4, 4)]
+
+
+def test_what_the_first_piece_took_is_in_no_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([100.0, 101.0, 103.0])  # the first piece ended at 100, after whatever it took
+    monkeypatch.setattr("churn.tables.pace.time.monotonic", lambda: next(clock))
+    told: list[str] = []
+    pace = Pace("scoring", total=9, progress=told.append)
+    for units in (10, 20, 40):
+        pace.tell(units)
+    assert told[1:] == ["scoring: 2 of 9 buckets, 20 rows/s, 7 s left", "scoring: 3 of 9 buckets, 20 rows/s, 9 s left"]
 
 
 @pytest.mark.parametrize(

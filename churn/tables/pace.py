@@ -29,24 +29,34 @@ class Step(str):
 
 
 class Pace:
-    """Tells of each piece that is done, with the rate so far and the time left at that rate."""
+    """Tells of each piece that is done, with the rate so far and the time left at that rate.
+
+    The first piece opens files and waits for code to be compiled: what it takes says little of the others, so rate and
+    time left are those of the pieces after it, told from the second on.
+    """
 
     def __init__(self, what: str, *, total: int, progress: Progress, unit: str = "rows", skipped: int = 0) -> None:
         """Args: what is done; how many pieces; who is told; what is counted in a piece; pieces done before."""
         self._what, self._unit, self._total, self._progress = what, unit, total, progress
-        self._done, self._skipped, self._units = skipped, skipped, 0
-        self._started = time.monotonic()
+        self._done, self._timed, self._units = skipped, 0, 0
+        self._warm: float | None = None
 
     def tell(self, units: int) -> None:
         """One more piece is done, with so many units in it."""
         self._done += 1
-        self._units += units
-        seconds = max(time.monotonic() - self._started, 1e-9)
-        left = seconds / (self._done - self._skipped) * (self._total - self._done)
-        text = f"{self._what}: {self._done:,} of {self._total:,} buckets, {self._units / seconds:,.0f} {self._unit}/s"
-        if self._done < self._total:
-            text += f", {duration(left)} left"
+        text = f"{self._what}: {self._done:,} of {self._total:,} buckets"
+        if self._warm is None:
+            self._warm = time.monotonic()
+        else:
+            self._timed += 1
+            self._units += units
+            text += self._rate(max(time.monotonic() - self._warm, 1e-9))
         self._progress(Step(text, done=self._done, total=self._total))
+
+    def _rate(self, seconds: float) -> str:
+        left = duration(seconds / self._timed * (self._total - self._done))
+        rate = f", {self._units / seconds:,.0f} {self._unit}/s"
+        return rate + (f", {left} left" if self._done < self._total else "")
 
 
 def duration(seconds: float) -> str:
