@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import add
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from made_histories import purchases, table
 
-from churn.models.fingerprint import fingerprint
+from churn.models.fingerprint import digests, fingerprint
 
 FEEDBACK = table(
     "feedback", "customer_id time kind score higher_is_better text",
@@ -69,3 +72,13 @@ def test_names_types_and_the_number_of_rows_count() -> None:
         len({of(FEEDBACK), of(as_words), of(renamed), of(FEEDBACK.slice(0, 2)), of(FEEDBACK.drop_columns(["text"]))})
         == 5
     )
+
+
+def test_rows_in_any_order_and_in_pieces_add_up_to_the_same() -> None:
+    shuffled = FEEDBACK.take([2, 0, 1])
+    pieces = [FEEDBACK.slice(0, 1), FEEDBACK.slice(1, 0), FEEDBACK.slice(1, 2)]
+    summed = reduce(add, (digests({"feedback": piece})["feedback"] for piece in pieces))
+    assert of(FEEDBACK) == of(shuffled) == str(summed)
+    assert of(pa.concat_tables([FEEDBACK, FEEDBACK])) != of(FEEDBACK)
+    swapped = FEEDBACK.set_column(0, "customer_id", FEEDBACK["text"]).set_column(6, "text", FEEDBACK["customer_id"])
+    assert of(swapped) != of(FEEDBACK)

@@ -1,43 +1,59 @@
-"""The fingerprint of data: a hash of every table's content, whatever the order of its rows."""
+"""The fingerprint of data: a hash of every table's content, whatever the order of its rows and in how many pieces."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-import numpy as np
+import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 
-_ROWS = 65_536
-"""Rows hashed at a time: bounds the memory."""
+from churn.tables.quoting import identifier
+
+_WRAP = 1 << 64
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What rows of one table add up to.
+
+    Attributes:
+        columns: the names and types of the columns, as text.
+        rows: how many there are.
+        total: the sum of a hash of every row, modulo 2**64: the same in any order, and additive over pieces.
+    """
+
+    columns: str
+    rows: int = 0
+    total: int = 0
+
+    def __add__(self, other: Digest) -> Digest:
+        """Returns what the rows of both add up to."""
+        return Digest(self.columns, self.rows + other.rows, (self.total + other.total) % _WRAP)
+
+    def __str__(self) -> str:
+        told = f"{self.columns};{self.rows};{self.total}"
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def fingerprint(tables: Mapping[str, pa.Table]) -> dict[str, str]:
-    """Returns per table the SHA-256 over its rows as `read_tables` gives and sorts them, shortened to 16 digits."""
-    return {name: _digest(table) for name, table in sorted(tables.items())}
+    """Returns per table 16 hexadecimal digits that stand for its content; another content has others."""
+    return {name: str(digest) for name, digest in digests(tables).items()}
 
 
-def _digest(table: pa.Table) -> str:
-    digest = hashlib.sha256()
-    for start in range(0, max(table.num_rows, 1), _ROWS):
-        piece = table.slice(start, _ROWS)
-        for name in table.column_names:
-            digest.update(f"{name}:{table.schema.field(name).type}:{piece.num_rows};".encode())
-            for part in _plain(piece[name].combine_chunks()):
-                digest.update(part)
-    return digest.hexdigest()[:16]
+def digests(tables: Mapping[str, pa.Table]) -> dict[str, Digest]:
+    """Returns what the rows of each table add up to, to be added to those of other customers."""
+    with duckdb.connect() as connection:
+        return {name: _digest(connection, table) for name, table in sorted(tables.items())}
 
 
-def _plain(column: pa.Array) -> Iterator[bytes]:
-    """The column's nulls and values as bytes: what lies in memory under a null or beside the rows doesn't count."""
-    yield np.packbits(column.is_null().to_numpy(zero_copy_only=False)).tobytes()
-    if pa.types.is_string(column.type):
-        texts = pc.fill_null(column, "")
-        yield pc.binary_length(texts).to_numpy().tobytes()
-        yield "".join(texts.to_pylist()).encode()
-    elif pa.types.is_timestamp(column.type):
-        yield pc.fill_null(column.cast(pa.int64()), 0).to_numpy().tobytes()
-    else:
-        zero = False if pa.types.is_boolean(column.type) else 0
-        yield pc.fill_null(column, zero).to_numpy(zero_copy_only=False).tobytes()
+def _digest(connection: duckdb.DuckDBPyConnection, table: pa.Table) -> Digest:
+    columns = ",".join(f"{name}:{table.schema.field(name).type}" for name in table.column_names)
+    if not table.num_rows:
+        return Digest(columns)
+    hashed = ", ".join(map(identifier, table.column_names))
+    connection.register("hashed", table)
+    total = connection.sql(f"SELECT sum(hash({hashed})::HUGEINT) FROM hashed").fetchall()[0][0]
+    connection.unregister("hashed")
+    return Digest(columns, table.num_rows, int(total) % _WRAP)
