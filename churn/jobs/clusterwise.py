@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import secrets
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -123,7 +122,7 @@ def clusterwise(
     """
     progress("starting Spark")
     with (
-        work_folder(config.directory / WORK, key=secrets.token_hex(8)) as folder,
+        work_folder(config.directory / WORK, key=None) as folder,
         spark_session(config, folder=folder) as session,
     ):
         tables = scatter(session, config, customers=customers)

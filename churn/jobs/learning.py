@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -105,7 +104,7 @@ def _signals_here(
 def _from_cluster(config: Config, progress: Progress) -> Iterator[Lesson]:
     progress("starting Spark")
     with (
-        work_folder(config.directory / WORK, key=secrets.token_hex(8)) as folder,
+        work_folder(config.directory / WORK, key=None) as folder,
         spark_session(config, folder=folder) as session,
     ):
         scattered = scatter(session, config)

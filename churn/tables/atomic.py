@@ -85,8 +85,10 @@ def alone_at(path: Path | None) -> Iterator[None]:
     lock = path.with_name(f"{LEFTOVER}{path.name}.lock")
     held = claim(lock)
     if held is None:
-        raise OutputError(f"{path} is being made by another run: wait for it, or choose another name")
+        who = holder_of(lock)
+        raise OutputError(f"{path} is being made by another run{who}: wait for it, or choose another name")
     try:
+        sign(held)
         yield
     finally:
         lock.unlink(missing_ok=True)
@@ -118,6 +120,22 @@ def claim(path: Path, *, wait: bool = False) -> int | None:
         os.close(handle)
         return None
     return handle
+
+
+def sign(handle: int | None) -> None:
+    """Writes into a claimed file which process has it, for `holder_of`."""
+    if handle is not None:
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, str(os.getpid()).encode(), 0)
+
+
+def holder_of(path: Path) -> str:
+    """Returns who has signed the lock at `path`, as ` (process 4711)`; an empty text where nobody has."""
+    try:
+        told = path.read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
+        return ""
+    return f" (process {told})" if told.isdigit() else ""
 
 
 def release(handle: int | None) -> None:

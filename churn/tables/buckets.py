@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -79,8 +78,8 @@ class Buckets:
 def open_buckets(config: Config, *, work: Path, progress: Callable[[str], None] = lambda _: None) -> Iterator[Buckets]:
     """Yields the project's tables in buckets: one in memory, or as many as the memory asks for in a folder in `work`.
 
-    The folder is removed with the end of the block, unless the run is interrupted; then the next run on the same
-    sources and settings goes on with what is there.
+    The folder is removed with the end of the block, unless the run is interrupted or hindered; then the next run on the
+    same sources and settings goes on with what is there.
 
     Args:
         config: the project.
@@ -98,7 +97,7 @@ def open_buckets(config: Config, *, work: Path, progress: Callable[[str], None] 
         tables, issues = read_tables(config)
         yield Buckets(1, issues, names, None, tables)
         return
-    with work_folder(work, key=_key(config, count)) as folder:
+    with work_folder(work, key=sources_key(config, count=count)) as folder:
         with in_plain_words(folder):
             found = _split(config, folder, count, progress)
             repeated = _settle(config, folder, count, progress)
@@ -106,15 +105,16 @@ def open_buckets(config: Config, *, work: Path, progress: Callable[[str], None] 
         yield Buckets(count, issues, names, folder, {})
 
 
-def _key(config: Config, count: int) -> str:
-    """Names all that the buckets depend on. A database does not tell when it changes: its key is new each time."""
+def sources_key(config: Config, *, count: int = 1) -> str | None:
+    """Returns a name of all that `count` buckets depend on; None where a source does not tell when it changes (a
+    database, a table of Spark) or cannot be read at all."""
     paths: list[Path] = []
     try:
         each_table(config, lambda name: paths.extend(source_files(config.tables[name], config=config)))
     except TableError:
-        return secrets.token_hex(8)  # the reading that follows tells what is wrong, and all that is
-    if any(source.url is not None for source in config.tables.values()):
-        return secrets.token_hex(8)
+        return None  # the reading that follows tells what is wrong, and all that is
+    if any(source.url is not None or source.spark_table is not None for source in config.tables.values()):
+        return None
     sources = {name: source.model_dump(mode="json") for name, source in config.tables.items()}
     states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
     told = [__version__, duckdb.__version__, config.timezone, sources, states, count]

@@ -22,13 +22,17 @@ _TIMES = frozenset({"date", "timestamp", "timestamptz"})
 
 
 @contextmanager
-def read_query(source: TableSource) -> Iterator[pa.RecordBatchReader]:
+def read_query(source: TableSource, *, is_described: bool = False) -> Iterator[pa.RecordBatchReader]:
     """Yields the rows of a source's query on its database: to be read once, inside the block.
 
     The query runs in a read-only transaction, in the time zone UTC, and must be exactly one SELECT, which the server
     itself judges: it is read as a subquery, and there nothing else can stand. Money (numeric) arrives exactly, as text;
     times as timestamps, with UTC where the column has a time zone; `infinity` is missing; uuid, enum and all else are
     text.
+
+    Args:
+        source: with its query.
+        is_described: whether only the columns are asked for: no row comes then, and the server looks for none.
 
     Raises:
         TableError: no driver, no server, a refused user, no SELECT, or a query that fails, now or while it is read;
@@ -40,7 +44,7 @@ def read_query(source: TableSource) -> Iterator[pa.RecordBatchReader]:
         with told("the query"):
             for setting in _SESSION:
                 cursor.execute(setting)
-        batches = _run(cursor, source.query.strip().removesuffix(";"), source.decimal)
+        batches = _run(cursor, source.query.strip().removesuffix(";"), source.decimal, is_described)
         stream = Stream(each_told(batches, "the query"), batches.schema)
         with stream.own_error():
             yield stream.reader
@@ -62,11 +66,11 @@ def estimated_bytes(source: TableSource) -> int:
         return int(plan["Plan Rows"]) * int(plan["Plan Width"])
 
 
-def _run(cursor: Any, query: str, decimal: str) -> pa.RecordBatchReader:
+def _run(cursor: Any, query: str, decimal: str, is_described: bool) -> pa.RecordBatchReader:
     """Alone the query is judged, as a subquery it is run: there nothing that writes can stand."""
     with told("the query"):
         fields = cursor.adbc_execute_schema(query)
-    wrapped = _as_contract(query, fields, decimal)
+    wrapped = _as_contract(query, fields, decimal) + (" LIMIT 0" if is_described else "")
     with told("the query", known={"42601": NOT_A_SELECT, "0A000": NOT_A_SELECT}):
         cursor.execute(wrapped)
         return cursor.fetch_record_batch()

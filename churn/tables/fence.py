@@ -45,7 +45,7 @@ class _Query:
 
 @contextmanager
 def fenced(
-    query: str, *, source: TableSource, config: Config, spill: Path | None = None
+    query: str, *, source: TableSource, config: Config, spill: Path | None = None, is_described: bool = False
 ) -> Iterator[pa.RecordBatchReader]:
     """Yields the rows of a user's query, in its order and with its types: to be read once, inside the block.
 
@@ -53,7 +53,7 @@ def fenced(
     `read_csv('...')`, `read_parquet('...')`, relative to the folder of `churn.toml`. CSV comes as text, or ids would
     lose their zeros. The query is parsed first and must be one SELECT with no function whose answer changes from run
     to run. It then runs on a connection that can open these files only, whose settings are locked; what it cannot
-    hold in memory goes to `spill`.
+    hold in memory goes to `spill`. Where only the columns are asked for (`is_described`) it has no row.
 
     Raises:
         TableError: the query isn't such a SELECT, or a file it names cannot be read; names every problem.
@@ -72,7 +72,8 @@ def fenced(
                     f"CREATE VIEW {identifier(name)} AS {' UNION ALL BY NAME '.join(map(select_all, members))}"
                 )
             _close_fence(connection, paths)
-            reader = connection.sql(rewritten).to_arrow_reader(_ROWS_AT_ONCE)
+            rows = connection.sql(rewritten)
+            reader = (rows.limit(0) if is_described else rows).to_arrow_reader(_ROWS_AT_ONCE)
         stream = Stream(_each(reader, connection, relations), reader.schema)
         with closing(reader), closing(stream.reader), stream.own_error():
             yield stream.reader

@@ -75,13 +75,29 @@ def raw_rows(
         yield Raw(columns, mapping_issues(name, source, relations, origin), batches)
 
 
+def raw_columns(name: str, *, config: Config) -> list[str]:
+    """Returns the columns of the contract that the source of table `name` has; no row is read.
+
+    Raises:
+        TableError: the source is not there, or lacks a column it must have; names every problem.
+    """
+    source = config.tables[name]
+    with connect(config) as connection, _queried_rows(source, config, None, is_described=True) as queried:
+        if queried is None:
+            relations = _relations(config, source)
+        else:
+            connection.register(_QUERIED, queried)
+            relations = [_described(connection, _THE_QUERY)]
+        return [column.name for column in columns_of(name, config, relations[0])[0]]
+
+
 def bucket_sql(buckets: int) -> str:
     """Returns the SQL of a customer's bucket; it is the same for her in every table."""
     return f"CAST(hash(customer_id) % {buckets} AS USMALLINT)"
 
 
 def _queried_rows(
-    source: TableSource, config: Config, spill: Path | None
+    source: TableSource, config: Config, spill: Path | None, *, is_described: bool = False
 ) -> AbstractContextManager[pa.RecordBatchReader | None]:
     """The rows of a query as a stream that can be read once; None for files."""
     if source.spark_table is not None:
@@ -89,8 +105,8 @@ def _queried_rows(
     if source.query is None:
         return nullcontext()
     if source.url is not None:
-        return read_query(source)
-    return fenced(source.query, source=source, config=config, spill=spill)
+        return read_query(source, is_described=is_described)
+    return fenced(source.query, source=source, config=config, spill=spill, is_described=is_described)
 
 
 def _relations(config: Config, source: TableSource) -> list[Relation]:

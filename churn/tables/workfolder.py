@@ -1,7 +1,8 @@
 """The work folder: where a run too large for memory keeps what it has finished, so that a rerun goes on from there.
 
 Each run has a folder of its own under `.churn-work`, named by a key of all it depends on and locked by the living
-process. A run that is killed leaves its folder: the next run with the same key goes on in it, any other removes it.
+process. A run that is killed, interrupted or hindered (by a full disk, say) leaves its folder: the next run with the same key goes
+on in it, any other removes it.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from churn.errors import OutputError
-from churn.tables.atomic import CAN_LOCK, claim, in_plain_words, release
+from churn.errors import ConfigError, OutputError, TableError
+from churn.tables.atomic import CAN_LOCK, claim, holder_of, in_plain_words, release, sign
 
 WORK = ".churn-work"
 _LOCK = "lock"
@@ -22,29 +23,35 @@ _GONE = "gone-"
 
 
 @contextlib.contextmanager
-def work_folder(home: Path, *, key: str) -> Iterator[Path]:
+def work_folder(home: Path, *, key: str | None) -> Iterator[Path]:
     """Yields the folder `home/key`, which this process alone may use until the block ends; then it is removed.
 
-    Only an interruption (Ctrl-C, SIGTERM, a kill) leaves it. Folders of runs that no longer live are removed first,
-    but for the one with this key, which may hold what such a run has finished.
+    An interruption (Ctrl-C, SIGTERM, a kill) or an error leaves it, unless the inputs are to blame. Folders of runs
+    that no longer live are removed first, but for the one with this key, which may hold what such a run has finished.
+
+    Args:
+        home: where it is made.
+        key: names all that the folder's content depends on; None where nothing can: the folder is never left.
 
     Raises:
         OutputError: another living process has the folder, or it cannot be made.
     """
-    folder = home / key
+    folder = home / (key or secrets.token_hex(8))
     with in_plain_words(folder):
         _remove_dead(home, but=folder)
         held = _claimed(folder)
     if held is None:
-        raise OutputError(f"another run of churn is at work on the same tables ({folder}); wait until it ends")
-    is_interrupted = False
+        who = holder_of(folder / _LOCK)
+        raise OutputError(f"another run of churn{who} is at work on the same tables ({folder}); wait until it ends")
+    is_left = False
     try:
+        sign(held)
         yield folder
     except BaseException as error:
-        is_interrupted = not isinstance(error, Exception)
+        is_left = key is not None and not isinstance(error, (TableError, ConfigError))
         raise
     finally:
-        if not is_interrupted:
+        if not is_left:
             _remove(folder)
         release(held)
         with contextlib.suppress(OSError):
