@@ -14,7 +14,9 @@ import pandas as pd
 from churn.config import Config
 from churn.errors import NotEnoughDataError
 from churn.models.base import Base
+from churn.models.bundle import Bundle
 from churn.models.factors import MIN_LEAVERS
+from churn.models.hidden_friction import hidden_now
 from churn.models.known import Known
 from churn.models.target import Target
 from churn.signals.bucket import Asked, fill_bucket
@@ -43,6 +45,17 @@ def signals_of(
             block[number][block[number] < 0] = np.nan
     names = [recipe.name for recipe in recipes]
     return pd.DataFrame(block.T, columns=names, index=frame.index, copy=False)
+
+
+def bundle_signals(known: Known, frame: pd.DataFrame, bundle: Bundle, *, threads: int = 1) -> pd.DataFrame:
+    """Returns the signals of the frame's rows, all of one cutoff, as `signals_of`, and those its voice model makes."""
+    target, prior = bundle.target, bundle.prior
+    features = signals_of(known, frame, bundle.recipes, target=target, prior=prior, threads=threads)
+    if bundle.voice is not None and len(frame):
+        codes, at = frame["customer"].to_numpy(np.int64), int(frame["at"].iloc[0])
+        hidden = hidden_now(known, bundle.voice, at=at, codes=codes, target=target, threads=threads)
+        hidden.fill(features, known, frame, bundle.recipes, target=target, prior=prior)
+    return features
 
 
 def check_activity(base: Base, activity: str) -> None:

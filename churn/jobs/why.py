@@ -13,7 +13,7 @@ from churn.drivers.contributions import explain, of_signals, points
 from churn.drivers.owners import owners_of
 from churn.drivers.reasons import reasons
 from churn.errors import TableError
-from churn.jobs.common import signals_of
+from churn.jobs.common import bundle_signals
 from churn.jobs.lists import list_warnings
 from churn.jobs.moments import cutoff_at
 from churn.jobs.score import missing_inputs, open_bundle
@@ -72,7 +72,7 @@ def why(
 
 def _drivers(known: Known, bundle: Bundle, code: int, cutoff: Cutoff, config: Config) -> dict[str, Any]:
     frame = rows_at(known, cutoff, codes=np.array([code]), prior=bundle.prior)
-    features = signals_of(known, frame, bundle.recipes, target=bundle.target, prior=bundle.prior)
+    features = bundle_signals(known, frame, bundle)
     values = explain(bundle.factors, features)
     by_signal = of_signals(values, bundle.recipes).iloc[0]
     margin, calibration = values.sum(axis=1), bundle.factors.calibration

@@ -24,6 +24,7 @@ from churn.models.ensemble import RhythmMember
 from churn.models.factors import Factors, SilentFactor
 from churn.models.matrix import matrix_of
 from churn.models.target import Target
+from churn.models.voice_model import VoiceModel, voice_model_told
 from churn.signals.recipes import Recipe, recipe_of
 from churn.timeline.mbg_nbd import MbgNbd
 from churn.timeline.rhythm import Prior
@@ -32,7 +33,7 @@ SCHEMA = 1
 GOLDEN_ROWS = 32
 GOLDEN_TOLERANCE = 1e-12
 CHECKSUMS = "SHA256SUMS"
-_FILES = ("bundle.json", "leave.txt", "silent.txt")
+_FILES = ("bundle.json", "leave.txt", "silent.txt", "voice.txt")
 _PARAMETERS = re.compile(r"\nparameters:.*?end of parameters\n", re.DOTALL)
 
 
@@ -48,6 +49,7 @@ class Bundle:
         percentiles: 1,001 quantiles of the training population's raw margin, rising.
         tables: the tables it was trained with.
         training: cutoffs, rows, leave rate, data fingerprint: facts about the training, no clock.
+        voice: how likely customers are to say that something is wrong, None where nobody can be heard.
     """
 
     target: Target
@@ -57,6 +59,7 @@ class Bundle:
     percentiles: tuple[float, ...]
     tables: tuple[str, ...]
     training: dict[str, Any]
+    voice: VoiceModel | None = None
 
     @property
     def features(self) -> list[str]:
@@ -170,6 +173,8 @@ def _files_of(bundle: Bundle, golden: pd.DataFrame) -> dict[str, str]:
     texts = {"leave.txt": model_text(bundle.factors.leave)}
     if silent is not None and silent.booster is not None:
         texts["silent.txt"] = model_text(silent.booster)
+    if bundle.voice is not None and bundle.voice.booster is not None:
+        texts["voice.txt"] = model_text(bundle.voice.booster)
     content = {
         "schema": SCHEMA,
         "target": bundle.target.to_dict(),
@@ -183,6 +188,7 @@ def _files_of(bundle: Bundle, golden: pd.DataFrame) -> dict[str, str]:
         "percentiles": list(bundle.percentiles),
         "tables": list(bundle.tables),
         "training": bundle.training,
+        "voice": None if bundle.voice is None else bundle.voice.to_json(),
         "golden": _golden(bundle, golden),
     }
     texts["bundle.json"] = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
@@ -270,6 +276,11 @@ def _listed(home: Path, listing: bytes) -> list[tuple[str, str]]:
     return pairs
 
 
+def _voice_parsed(told: dict[str, Any] | None, texts: dict[str, str]) -> VoiceModel | None:
+    trees = lgb.Booster(model_str=texts["voice.txt"]) if "voice.txt" in texts else None
+    return None if told is None else voice_model_told(told, trees)
+
+
 def _parsed(content: dict[str, Any], texts: dict[str, str]) -> Bundle:
     silent = None
     if content["silent"] is not None:
@@ -298,4 +309,5 @@ def _parsed(content: dict[str, Any], texts: dict[str, str]) -> Bundle:
         percentiles=tuple(content["percentiles"]),
         tables=tuple(content["tables"]),
         training=content["training"],
+        voice=_voice_parsed(content["voice"], texts),
     )

@@ -89,6 +89,14 @@ class Hidden:
             )  # fmt: skip
         return {recipe.name: block[number] for number, recipe in enumerate(asked)}
 
+    def fill(
+        self, features: pd.DataFrame, known: Known, frame: pd.DataFrame, recipes: Sequence[Recipe], *, target: Target,
+        prior: Prior,
+    ) -> None:  # fmt: skip
+        """Writes `columns` into the features, which have a column for each: in place, since they may be large."""
+        for name, column in self.columns(known, frame, recipes, target=target, prior=prior).items():
+            features.iloc[:, features.columns.get_loc(name)] = column
+
 
 def voice_rows_of(known: Known, recipes: tuple[Recipe, ...], *, by: int, target: Target, growing: Growing) -> VoiceRows:
     """Returns everything that a voice model can learn from.
