@@ -14,7 +14,7 @@ from churn.config import Config
 from churn.drivers.contributions import explain
 from churn.drivers.owners import owners_of
 from churn.drivers.reasons import reasons
-from churn.jobs.common import signals_of, threads_of
+from churn.jobs.common import bundle_signals, threads_of
 from churn.models.bundle import Bundle
 from churn.models.frame import rows_at, why_not
 from churn.models.known import Known
@@ -91,7 +91,7 @@ def _scored_rows(known: Known, bundle: Bundle, cutoff: Cutoff, codes: np.ndarray
     frame = rows_at(known, cutoff, codes=codes, prior=bundle.prior)
     # On a cluster each core has a task of its own.
     threads = 1 if config.engine.kind == "spark" else threads_of(config)
-    features = signals_of(known, frame, bundle.recipes, target=bundle.target, prior=bundle.prior, threads=threads)
+    features = bundle_signals(known, frame, bundle, threads=threads)
     predicted = bundle.predict(features, voice_status=frame["voice_status"].to_numpy(str))
     percentile = bundle.percentile(predicted["margin"].to_numpy())
     values = explain(bundle.factors, bundle.matched(features))

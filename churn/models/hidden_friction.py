@@ -93,9 +93,10 @@ class Hidden:
         self, features: pd.DataFrame, known: Known, frame: pd.DataFrame, recipes: Sequence[Recipe], *, target: Target,
         prior: Prior,
     ) -> None:  # fmt: skip
-        """Writes `columns` into the features, which have a column for each: in place, since they may be large."""
+        """Writes `columns` into the features of the recipes, column for column: in place, since they may be large."""
+        places = {recipe.name: number for number, recipe in enumerate(recipes)}
         for name, column in self.columns(known, frame, recipes, target=target, prior=prior).items():
-            features.iloc[:, features.columns.get_loc(name)] = column
+            features.iloc[:, places[name]] = column
 
 
 def voice_rows_of(known: Known, recipes: tuple[Recipe, ...], *, by: int, target: Target, growing: Growing) -> VoiceRows:
