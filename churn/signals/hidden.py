@@ -12,7 +12,7 @@ from churn.timeline import voice
 TROUBLES = "troubles"
 """The stream: incidents and contacts left unresolved, as the voice model weighs them."""
 
-HIDDEN_DAYS = 365
+HIDDEN_DAYS = 180
 """The longest window of the recipes: older troubles need no weight."""
 
 
