@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from churn.config import Config
 from churn.drivers.contributions import explain, of_signals
 from churn.errors import LeakError
 from churn.jobs.common import attributes_of, check_activity, check_enough, threads_of
+from churn.jobs.hearing import Hearing, hearing_of, voice_learnt
 from churn.jobs.learning import Lesson, lesson_of
 from churn.jobs.record import keep_record, pictures_of, population_of, silence_of, strengths_of
 from churn.jobs.schedule import Schedule, schedule_of
@@ -47,7 +49,7 @@ def train(config: Config, *, allow_leak: bool = False, progress: Progress = lamb
         known = lesson.known
         check_activity(known.base, config.activity)
         schedule = schedule_of(config, known)
-        material, recipes = _material(config, lesson, schedule, progress)
+        material, recipes, hearing = _material(config, lesson, schedule, progress)
     rows_before, _, frame_before = material.training_rows(schedule.tests[0].at)
     check_enough(frame_before["customer"], has_left=rows_before.has_left)
     _sound_leak_alarm(rows_before, recipes, allow_leak=allow_leak)
@@ -60,7 +62,8 @@ def train(config: Config, *, allow_leak: bool = False, progress: Progress = lamb
     progress("final model")
     factors = learn_by(material, known.settled)
     learnt = tuple(recipe for recipe in recipes if recipe.name in set(factors.leave.feature_name()))
-    bundle = _bundle(material, learnt, schedule, factors)
+    voice, heard = voice_learnt(hearing, known, first=schedule.tests[0].at, config=config)
+    bundle = replace(_bundle(material, learnt, schedule, factors), voice=voice)
     model_id, home = save_bundle(bundle, config.resolve(config.models), golden=_sample(material, bundle, GOLDEN_ROWS))
     if judged["verdict"]["is_promoted"]:
         promote(home)
@@ -79,6 +82,7 @@ def train(config: Config, *, allow_leak: bool = False, progress: Progress = lamb
         **judged,
         "horizon": schedule.horizon,
         "silence": silence_of(factors, predictions),
+        "voice": heard,
         "drivers": strengths_of(of_signals(values, bundle.recipes)),
         "findings": [issue.to_dict() for issue in lesson.issues],
         "notes": [*lesson.notes, *factors.notes],
@@ -92,7 +96,7 @@ def train(config: Config, *, allow_leak: bool = False, progress: Progress = lamb
 
 def _material(
     config: Config, lesson: Lesson, schedule: Schedule, progress: Progress
-) -> tuple[Material, tuple[Recipe, ...]]:
+) -> tuple[Material, tuple[Recipe, ...], Hearing]:
     """Rows and signals at every cutoff of the schedule; what is learnt here is learnt before the first test cutoff."""
     known, first, target = lesson.known, schedule.tests[0].at, schedule.target
     prior = learn_prior(known, first)
@@ -102,14 +106,19 @@ def _material(
     )  # fmt: skip
     moments = tuple(sorted({*schedule.cutoffs, *schedule.tests}))
     frame = rows(known, target, moments, prior=prior)
+    progress("learning who speaks when something goes wrong")
+    growing = Growing(config.seed, threads_of(config), tuple(category_columns(recipes)))
+    cutoffs = [cutoff.at for cutoff in moments]
+    hearing = hearing_of(known, recipes, first=first, cutoffs=cutoffs, target=target, growing=growing)
+    recipes = (*recipes, *hearing.recipes)
     progress(f"computing {len(recipes)} signals for {len(frame):,} rows at {len(moments)} cutoffs")
     features = lesson.signals(known, frame, recipes, target, prior)
+    hearing.fill(features, known, frame, recipes, target=target, prior=prior)
     material = Material(
         known=known, target=target, prior=prior, frame=frame, features=features, cutoffs=schedule.cutoffs,
-        leave_out_treated=config.leave_out_treated,
-        growing=Growing(config.seed, threads_of(config), tuple(category_columns(recipes))),
+        leave_out_treated=config.leave_out_treated, growing=growing,
     )  # fmt: skip
-    return material, recipes
+    return material, recipes, hearing
 
 
 def _sound_leak_alarm(rows_before: TrainingRows, recipes: tuple[Recipe, ...], *, allow_leak: bool) -> None:
