@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from churn.tables.history import NEVER, Int64
+from churn.tables.history import DAY, NEVER, Int64
 from churn.tables.orders import MISSING
 
 Matrix = npt.NDArray[np.int64]
@@ -92,6 +92,10 @@ def walk_back(
         _total(op, edges, windows, numbers, out)
     elif op <= Op.SUM:
         _add(op, edges, windows, at, known, numbers, begins, ends, out)
+    elif op == Op.MAX and len(known) + len(begins) + len(ends) == 0:
+        _peak(edges, windows, numbers, out)
+    elif Op.LAST_TIME <= op <= Op.FIRST_TIME and len(known) + len(numbers) + len(begins) + len(ends) == 0:
+        _outermost(op, edges, windows, time, out)
     elif op <= Op.FIRST_TIME:
         _choose(op, edges, windows, at, time, known, numbers, begins, ends, out)
     elif op == Op.STREAK:
@@ -140,10 +144,30 @@ def told(numbers: Int64, unit: float) -> npt.NDArray[np.float64]:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def means(sums: Int64, counts: Int64, unit: float) -> npt.NDArray[np.float64]:
+    """Returns sum by count in the unit that is delivered, NaN where nothing counted."""
+    out = np.empty(len(sums), np.float64)
+    for i in range(len(sums)):
+        out[i] = np.nan if counts[i] == 0 else sums[i] / counts[i] / unit
+    return out
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def days_between(earlier: Int64, later: Int64) -> npt.NDArray[np.float64]:
+    """Returns the days from one moment to another, NaN where either is `MISSING`."""
+    out = np.empty(len(earlier), np.float64)
+    for i in range(len(earlier)):
+        is_told = earlier[i] != MISSING and later[i] != MISSING
+        out[i] = (later[i] - earlier[i]) / DAY if is_told else np.nan
+    return out
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def deliver(numbers: Int64, unit: float, out: Float32, rows: Int64) -> None:
     """Writes what `told` returns into the `rows` of `out`, rounded."""
     for i in range(len(numbers)):
-        out[rows[i]] = np.nan if numbers[i] == MISSING else numbers[i] / unit
+        value = float(numbers[i]) if unit == 1 else numbers[i] / unit
+        out[rows[i]] = np.nan if numbers[i] == MISSING else value
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -238,11 +262,35 @@ def _add(
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _peak(edges: Matrix, windows: Int64, numbers: Int64, out: Matrix) -> None:
+    """The largest number where every row counts: a bare loop, which the compiler makes the most of."""
+    for i in range(len(edges)):
+        held, high = MISSING, edges[i, 0]
+        for window in range(len(out)):
+            low = edges[i, windows[window] + 1]
+            for row in range(low, high):
+                held = max(held, numbers[row])  # `MISSING` is the least there is
+            out[window, i] = held
+            high = low
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _outermost(op: int, edges: Matrix, windows: Int64, time: Int64, out: Matrix) -> None:
+    """The time of the last or first row where every row counts."""
+    for i in range(len(edges)):
+        high = edges[i, 0]
+        for window in range(len(out)):
+            low = edges[i, windows[window] + 1]
+            row = high - 1 if op == Op.LAST_TIME else low
+            out[window, i] = time[row] if high > low else MISSING
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _choose(
     op: int, edges: Matrix, windows: Int64, at: Int64, time: Int64, known: Int64, numbers: Int64, begins: Int64,
     ends: Int64, out: Matrix,
 ) -> None:  # fmt: skip
-    is_plain = len(known) + len(begins) + len(ends) == 0
+    is_plain = len(known) + len(begins) + len(ends) == 0 and len(numbers) > 0
     for i in range(len(at)):
         held, high = MISSING, edges[i, 0]
         for window in range(len(out)):
@@ -252,14 +300,15 @@ def _choose(
                     if _counts(row, at[i], known, numbers, begins, ends):
                         held = time[row]
                         break
-            elif op == Op.MAX and is_plain:
-                for row in range(low, high):
-                    held = max(held, numbers[row])  # `MISSING` is the least there is
             elif op <= Op.MIN:
                 for row in range(low, high):
-                    if _counts(row, at[i], known, numbers, begins, ends):
+                    if numbers[row] != MISSING and (is_plain or _counts(row, at[i], known, numbers, begins, ends)):
                         is_first = held == MISSING
                         held = numbers[row] if is_first or (numbers[row] > held) == (op == Op.MAX) else held
+            elif op == Op.LAST and is_plain:
+                row = high - 1
+                while held == MISSING and row >= low:
+                    held, row = numbers[row], row - 1
             elif held == MISSING:
                 for row in range(high - 1, low - 1, -1):
                     if _counts(row, at[i], known, numbers, begins, ends):

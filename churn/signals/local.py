@@ -110,11 +110,9 @@ def _exact(
     features = [np.broadcast_to(np.nan, len(at))] * program.size
     edges: dict[tuple[int, int], Matrix] = {}
     for plan in program.plans:
-        # Streams of the same events have the same edges.
-        events = id(plan.stream.starts), id(plan.stream.time)
-        if events not in edges:
-            edges[events] = edges_of(plan.stream.starts, plan.stream.time, customer, at, plan.windows)
-        _answer(plan, edges[events], at, covers_from, features, place)
+        if plan.events not in edges:
+            edges[plan.events] = edges_of(plan.stream.starts, plan.stream.time, customer, at, plan.windows)
+        _answer(plan, edges[plan.events], at, covers_from, features, place)
     for step in program.steps:
         features[step.slot] = derive(step.recipe, [features[part] for part in step.parts], moment)
     return [features[slot] for slot in program.delivered]

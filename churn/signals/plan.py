@@ -8,7 +8,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from churn.signals.derived import Float64
-from churn.signals.kernel import NOTHING, WHOLE, Matrix, Op, never_falls, running_total, told, walk_back
+from churn.signals.kernel import (
+    NOTHING,
+    WHOLE,
+    Matrix,
+    Op,
+    days_between,
+    means,
+    never_falls,
+    running_total,
+    told,
+    walk_back,
+)
 from churn.signals.recipes import Recipe, base_recipes
 from churn.signals.streams import Stream, Value
 from churn.tables.history import DAY, Int64
@@ -33,7 +44,7 @@ class How:
 
 
 def _mean(read: Sequence[Int64], at: Int64, unit: float) -> Float64:
-    return np.where(read[1] == 0, np.nan, read[0] / np.maximum(read[1], 1) / unit)
+    return np.asarray(means(read[0], read[1], unit))
 
 
 def _gap_mean(read: Sequence[Int64], at: Int64, unit: float) -> Float64:
@@ -46,21 +57,16 @@ def _gap_std(read: Sequence[Int64], at: Int64, unit: float) -> Float64:
     return np.where(gaps < 2, np.nan, np.sqrt(spread) / np.maximum(gaps, 1))
 
 
-def _days_between(earlier: Int64, later: Int64) -> Float64:
-    is_told = (earlier != MISSING) & (later != MISSING)
-    return np.where(is_told, (np.where(is_told, later, 0) - np.where(is_told, earlier, 0)) / DAY, np.nan)
-
-
 def _plain(read: Sequence[Int64], at: Int64, unit: float) -> Float64:
     return np.asarray(told(read[0], unit))
 
 
 def _since(read: Sequence[Int64], at: Int64, unit: float) -> Float64:
-    return _days_between(read[0], at)
+    return np.asarray(days_between(read[0], at))
 
 
 BASE_HOWS: dict[str, How] = {
-    "count": How((Op.COUNT,), lambda read, at, unit: read[0].astype(np.float64)),
+    "count": How((Op.COUNT,), _plain),
     "sum": How((Op.SUM,), _plain),
     "mean": How((Op.SUM, Op.COUNT), _mean),
     "max": How((Op.MAX,), _plain),
@@ -79,7 +85,7 @@ BASE_HOWS: dict[str, How] = {
     "days_since_last": How((Op.LAST_TIME,), _since),
     "days_since_first": How((Op.FIRST_TIME,), _since),
     "days_since": How((Op.LAST,), _since),
-    "days_until": How((Op.LAST,), lambda read, at, unit: _days_between(at, read[0])),
+    "days_until": How((Op.LAST,), lambda read, at, unit: np.asarray(days_between(at, read[0]))),
 }
 """What a base recipe's `how` may be."""
 
@@ -117,9 +123,15 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one stream is asked; `windows` are those of all streams, so that streams of the same events share edges."""
+    """What one stream is asked.
+
+    Attributes:
+        events: streams of the same events have the same ones, and the same edges.
+        windows: of all streams of these events.
+    """
 
     stream: Stream
+    events: tuple[int, int]
     known: Int64
     windows: Int64
     accumulators: tuple[Accumulator, ...]
@@ -191,8 +203,18 @@ def _plans(streams: Mapping[str, Stream], slots: Mapping[Recipe, int], rows: Map
     for recipe in slots:
         if recipe.table in streams and _column_of(recipe) in {"", *streams[recipe.table].values}:
             by_stream.setdefault(recipe.table, []).append(recipe)
-    windows = sorted({_length(recipe) for asked in by_stream.values() for recipe in asked})
-    return tuple(_plan(streams[name], asked, windows, slots, rows) for name, asked in by_stream.items())
+    lengths: dict[tuple[int, int], set[int]] = {}
+    for name, asked in by_stream.items():
+        lengths.setdefault(_events_of(streams[name]), set()).update(_length(recipe) for recipe in asked)
+    return tuple(
+        _plan(streams[name], asked, sorted(lengths[_events_of(streams[name])]), slots, rows)
+        for name, asked in by_stream.items()
+    )
+
+
+def _events_of(stream: Stream) -> tuple[int, int]:
+    """What streams of the same events have alike."""
+    return id(stream.starts), id(stream.time)
 
 
 def _plan(
@@ -216,9 +238,10 @@ def _plan(
         how, window = BASE_HOWS[recipe.how], windows.index(_length(recipe))
         keys = [(op, recipe.value, recipe.labels) for op in how.ops]
         reads = tuple((number[key], sorted(asked[key]).index(window)) for key in keys)
-        unit = stream.values[recipe.value].unit if recipe.value in stream.values else 1.0
+        has_unit = recipe.value in stream.values and recipe.how != "count"
+        unit = stream.values[recipe.value].unit if has_unit else 1.0
         answers.append(Answer(slots[recipe], how, unit, recipe.window, reads, rows.get(recipe)))
-    return Plan(stream, known, np.array(windows, np.int64), accumulators, tuple(answers))
+    return Plan(stream, _events_of(stream), known, np.array(windows, np.int64), accumulators, tuple(answers))
 
 
 def _accumulator(op: Op, value: Value, windows: Sequence[int], known: Int64, starts: Int64) -> Accumulator:

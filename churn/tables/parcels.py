@@ -23,7 +23,6 @@ PARCELS_SQL = "bucket INT, tag STRING, rows BINARY"
 """The same as the columns of an SQL table."""
 _HOLD = 1 << 26
 """Bytes of rows that are held until they are parcelled: a parcel of a few rows would be all wrapping."""
-_OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
 def packed(rows: Iterable[pa.Table], *, tag: str, buckets: int) -> Iterator[pa.RecordBatch]:
@@ -81,20 +80,23 @@ def _split(rows: pa.Table, tag: str, buckets: int) -> pa.RecordBatch:
         connection.register("given", rows.select(["customer_id"]))
         sql = f"SELECT {bucket_sql(buckets)} AS {identifier(BUCKET)} FROM given"
         bucket = connection.sql(sql).to_arrow_table()[BUCKET].to_numpy()
+    if buckets < 2**16:
+        bucket = bucket.astype(np.uint16)  # NumPy sorts short numbers by counting
     order = np.argsort(bucket, kind="stable")
-    rows = rows.take(pa.array(order)).combine_chunks()
+    rows = rows.unify_dictionaries().take(pa.array(order)).combine_chunks()
     edges = np.searchsorted(bucket[order], np.arange(buckets + 1))
     numbers = np.flatnonzero(np.diff(edges))
     return _parcels(numbers.tolist(), [rows.slice(edges[n], edges[n + 1] - edges[n]) for n in numbers], tag)
 
 
 def _parcels(numbers: list[int], parts: list[pa.Table], tag: str) -> pa.RecordBatch:
-    wrapped = []
+    sink, edges = pa.BufferOutputStream(), [0]
     for part in parts:
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, part.schema, options=_OPTIONS) as stream:
+        with pa.ipc.new_stream(sink, part.schema) as stream:  # not compressed: Spark does that
             stream.write_table(part)
-        wrapped.append(sink.getvalue().to_pybytes())
+        edges.append(sink.tell())
+    buffers = [None, pa.py_buffer(np.array(edges, np.int32)), sink.getvalue()]
+    wrapped = pa.Array.from_buffers(pa.binary(), len(parts), buffers)
     return pa.RecordBatch.from_arrays(
-        [pa.array(numbers, pa.int32()), pa.array([tag] * len(numbers)), pa.array(wrapped, pa.binary())], schema=PARCELS
+        [pa.array(numbers, pa.int32()), pa.array([tag] * len(numbers)), wrapped], schema=PARCELS
     )
