@@ -320,6 +320,8 @@ SENTENCES: dict[tuple[str, str], Sentence] = {
         told_by=_SEEN_INCIDENTS,
     ),
     ("severity_unfollowed", "sum"): Sentence(tellings.severity_unfollowed),
+    ("hidden_friction", "sum"): Sentence(tellings.hidden_friction),
+    ("young_friction", "sum"): Sentence(tellings.young_friction),
     # profile
     ("joined", "days_since"): Sentence(tellings.joined),
     ("contract_end", "days_until"): Sentence(tellings.contract_end),

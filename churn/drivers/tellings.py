@@ -204,6 +204,21 @@ def severity_unfollowed(recipe: Recipe, row: Row, x: float) -> Told:
     return Told(f"{text} she said nothing within {FOLLOW_DAYS} days.", 1)
 
 
+def hidden_friction(recipe: Recipe, row: Row, x: float) -> Told:
+    """Returns what weighs on her that she never mentioned."""
+    if x == 0:
+        return Told(f"Nothing that went wrong {period(recipe.window)} was left unsaid.", -1)
+    text = f"What went wrong {period(recipe.window)} and she never mentioned weighs {number(x)}"
+    return Told(f"{text} (severity, the more of it the less she is the kind that speaks).", 1)
+
+
+def young_friction(recipe: Recipe, row: Row, x: float) -> Told:
+    """Returns what went wrong too lately to know whether she will mention it."""
+    if x == 0:
+        return Told(f"Nothing went wrong in the last {FOLLOW_DAYS} days that she has not mentioned.")
+    return Told(f"Something went wrong in the last {FOLLOW_DAYS} days and she has not mentioned it so far.", 1)
+
+
 def last_score(recipe: Recipe, row: Row, x: float) -> Told:
     """Returns the last score beside the average one."""
     change, by = row.number(f"{recipe.noun}_change"), " by others" if recipe.noun.startswith("about") else ""
