@@ -8,6 +8,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from churn.delivery.labels import SILENT_MODELS
+from churn.delivery.unsaid import unsaid
 from churn.timeline.population import REASONS
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def training_lines(told: Mapping[str, Any], *, command: Command) -> list[str]:
         told["verdict"]["sentence"], "",
         f"Horizon {target['horizon_days']} d, gap {target['gap_days']} d, population {target['population']}; "
         f"trained on {training['rows']:,} rows at {training['count']} cutoffs, tested at {', '.join(told['cutoffs'])}",
-        "", *_metrics(leaving, "Who leaves", "model"), "", *_silence(told),
+        "", *_metrics(leaving, "Who leaves", "model"), "", *_silence(told), *_unsaid(told),
         "", _gain(told["gain"]), *(f"note: {note}" for note in told["notes"]),
         "", f"model   {told['bundle']}", f"run     {told['run_id'] or 'not tracked'}",
         "", "next:", *(f"  {command(words)}" for words in ("score --out scores.csv", "report", "ui")),
@@ -65,6 +66,12 @@ def _silence(told: Mapping[str, Any]) -> list[str]:
         lines.append(f"p_silent is null: {silence['why']}.")
     groups = (("eligible", "all eligible"), ("quiet", "the quiet"))
     return lines + [_adds(told["ablation"][name], title) for name, title in groups if name in told["ablation"]]
+
+
+def _unsaid(told: Mapping[str, Any]) -> list[str]:
+    """Who speaks when something goes wrong, and what nobody told."""
+    found = unsaid(told)
+    return [] if found is None else ["", *(found[name] for name in ("voice", "sentence") if found[name])]
 
 
 def _gain(gain: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from churn.delivery import story
 from churn.delivery.listed import list_summary
+from churn.delivery.unsaid import unsaid
 from churn.delivery.wording import number
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def _content(result: Mapping[str, Any], scores: pd.DataFrame | None, currency: s
         "silence_sentence": story.silence_sentence(result),
         "voices": story.voices(result),
         "additions": story.additions(result),
+        "unsaid": unsaid(result),
         "drivers": _drivers(result),
         "calibration_sentence": story.calibration_sentence(result),
         "lead_sentence": story.lead_sentence(result),

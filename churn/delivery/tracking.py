@@ -26,6 +26,7 @@ from churn.delivery.store import (
     store_path,
     store_uri,
 )
+from churn.delivery.unsaid import voice_metrics
 from churn.tables.atomic import CAN_LOCK, claim, release
 
 __all__ = ["TrackingError", "recent_runs", "track_run", "ui_command", "ui_environment"]
@@ -252,6 +253,7 @@ def _metrics(result: Mapping[str, Any]) -> list[Any]:
     found += [(f"gain.{name}", gain.get(name), last, 0) for name in ("gain", "random_gain", "empc")]
     found += [("lead_time.median_days", lead.get("median_days"), last, 0), ("seconds", result.get("seconds"), last, 0)]
     found += [("silence.share", result["silence"].get("share"), last, 0)]
+    found += [(name, value, last, 0) for name, value in voice_metrics(result.get("voice")).items()]
     return [Metric(name, float(value), time, step) for name, value, time, step in found if _is_number(value)]
 
 
@@ -274,6 +276,9 @@ def _log_files(
             (home / "plots" / f"{name}.png").write_bytes(picture)
         (home / "report.html").write_text(page, encoding="utf-8")
         (home / "result.json").write_text(_as_json(result), encoding="utf-8")
+        berg = (result.get("voice") or {}).get("iceberg")
+        if berg:
+            (home / "iceberg.json").write_text(_as_json(berg), encoding="utf-8")
         client.log_artifacts(run, folder)
     client.log_artifacts(run, str(bundle), "bundle")
 
