@@ -66,17 +66,28 @@ def simulate(
     directory: Annotated[Path, typer.Argument(help="Where the tables and churn.toml are written.")],
     customers: Annotated[int, typer.Option(min=1, help="How many customers.")] = 5000,
     months: Annotated[int, typer.Option(min=1, help="How many months.")] = 24,
-    regime: Annotated[str, typer.Option(help="retail, telecom, mute or no_signal.")] = "retail",
+    regime: Annotated[
+        str, typer.Option(help="retail, telecom, marketplace, hotel, talkative, mute, no_signal or drifting.")
+    ] = "retail",
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same company.")] = 7,
+    mechanism: Annotated[
+        str | None, typer.Option(help="How customers come to leave: hazard (usual) or hidden_states.")
+    ] = None,
+    vary: Annotated[bool, typer.Option("--vary", help="Draw the company's parameters anew for every seed.")] = False,
+    dirty: Annotated[bool, typer.Option("--dirty", help="CSV files with messy rows, to see what check says.")] = False,
+    oracle: Annotated[
+        int, typer.Option(min=0, help="For so many customers, also how likely each outcome really was; slow.")
+    ] = 0,
     json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Write a company with known truth: tables, churn.toml, and who really leaves and why."""
     with _shown(json, quiet) as terminal:
         from churn.jobs.simulate import simulate as job
 
-        terminal.show_simulation(
-            job(directory, customers=customers, months=months, regime=regime, seed=seed, progress=terminal.progress)
-        )
+        terminal.show_simulation(job(
+            directory, customers=customers, months=months, regime=regime, seed=seed, mechanism=mechanism, vary=vary,
+            dirty=dirty, oracle=oracle, progress=terminal.progress,
+        ))  # fmt: skip
 
 
 @app.command(short_help="The main job on a simulated company.", epilog="Example: churn demo demo")

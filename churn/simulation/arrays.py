@@ -50,9 +50,30 @@ def stack(parts: list[Rows]) -> Rows:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
+def spread(rows: Rows, *, who: Ints) -> Rows:
+    """Returns the rows of copies: copy j has those of customer `who[j]`, with `customer` renumbered to j.
+
+    >>> spread({"customer": np.array([5, 3]), "x": np.array([1.0, 2.0])}, who=np.array([3, 5, 3]))["customer"].tolist()
+    [0, 1, 2]
+    """
+    customer = ints(rows["customer"])
+    order = np.argsort(customer, kind="stable")
+    first = np.searchsorted(customer[order], who, side="left")
+    size = np.searchsorted(customer[order], who, side="right") - first
+    copy = np.repeat(np.arange(len(who)), size)
+    inside = np.arange(len(copy)) - np.repeat(np.cumsum(size) - size, size)
+    copies = pick(rows, order[np.repeat(first, size) + inside])
+    return dict(copies, customer=copy)
+
+
 def ints(column: Column) -> Ints:
     """The same column, known to hold whole numbers."""
     return column.astype(np.int64, copy=False)
+
+
+def floats(column: Column) -> Floats:
+    """The same column, known to hold numbers with fractions."""
+    return column.astype(np.float64, copy=False)
 
 
 def choose(rng: np.random.Generator, cumulative: Floats, *, size: int | None = None) -> Ints:

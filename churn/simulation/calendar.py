@@ -10,8 +10,6 @@ from churn.simulation.arrays import Ints
 
 FIRST_DAY: Final = datetime(2023, 1, 1, tzinfo=UTC)
 DAY: Final = 86_400  # seconds
-# Index of coming by month, January first, with the November-December peak of retail; its mean is 1.
-SEASON: Final = np.array([0.88, 0.86, 0.93, 0.95, 0.97, 0.96, 0.92, 0.92, 0.98, 1.03, 1.25, 1.35])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,155 +1,149 @@
-"""A company with known truth: simulated tables of what a company keeps, and beside them what it cannot see."""
+"""A company with known truth on disk: simulated tables of what a company keeps, and beside them what it cannot see."""
 
-import os
+from __future__ import annotations
+
+import signal
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from datetime import timedelta
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from churn.errors import ConfigError, OutputError, did_you_mean
-from churn.simulation.arrays import NEVER, Ints, stack
-from churn.simulation.calendar import DAY, Calendar, calendar_of
-from churn.simulation.contracts import bills, subscriptions
-from churn.simulation.extract import Extract, history_rows
-from churn.simulation.life import TOPICS, Company, History
-from churn.simulation.orders import transactions
-from churn.simulation.people import People, draw_people
-from churn.simulation.regimes import Regime, regimes
-from churn.simulation.truth import exit_seconds, find_truth
+from churn.errors import OutputError
+from churn.simulation.calendar import FIRST_DAY
+from churn.simulation.files import Files, Soiler, path_of
+from churn.simulation.oracle import oracle
+from churn.simulation.regimes import regimes
+from churn.simulation.setting import Setting, setting_of
+from churn.simulation.streams import sample_stream
 
-_STREAMS: Final = ("people", *TOPICS, "orders", "contracts", "details")
-_CLOSES_WITHIN: Final = 10 * DAY
+Tables = dict[str, pa.Table]
+_EXTRAS: Final = ("truth_dirt", "truth_oracle")
+_SUFFIXES: Final = ("parquet", "csv")
+_FIRST_MONTH_ASKED: Final = 6  # the oracle is asked at month ends from here on
 
 
 def simulate(
-    directory: Path, *, customers: int = 5000, months: int = 24, regime: str = "retail", seed: int = 7
+    directory: Path,
+    *,
+    customers: int = 5000,
+    months: int = 24,
+    regime: str = "retail",
+    seed: int = 7,
+    mechanism: str | None = None,
+    vary: bool = False,
+    dirty: bool = False,
+    oracle_customers: int = 0,
+    workers: int = 1,
 ) -> dict[str, Path]:
     """Writes the tables of a simulated company as Parquet files and returns their paths by name.
 
-    Rows and columns: one file per table of the contract that the regime keeps, and `truth/customers.parquet` and
-    `truth/friction.parquet` (names `truth_customers`, `truth_friction`). Units: amounts in currency units with two
-    decimals, times in UTC microseconds. Time rule: the world starts on 2023-01-01 and lasts `months` months; the files
-    are what the company knows at its end. The same arguments give the same bytes.
+    Rows and columns: one file per table of the contract that the regime keeps, and under `truth/` what no company sees
+    (names `truth_customers`, `truth_friction`, `truth_incidents`). Units: amounts in currency units with two decimals,
+    times in UTC microseconds. Time rule: the world starts on 2023-01-01 and lasts `months` months; the files are what
+    the company knows at its end. The same arguments give the same bytes, whatever `workers`: the number of processes
+    that simulate blocks of 25,000 customers. Rows of one block are sorted by time, block after block.
+
+    Args:
+        directory: where the files go.
+        customers: how many.
+        months: how long the world lasts.
+        regime: a name of `regimes`.
+        seed: of all chance.
+        mechanism: `hazard` or `hidden_states`: how customers come to leave; None is the regime's own.
+        vary: draw the regime's parameters anew around themselves, by seed.
+        dirty: write CSV files with messy rows instead of Parquet, and `truth_dirt`: which cells were spoiled, and how.
+        oracle_customers: so many customers, drawn at random, get the probability of each outcome at month ends
+            (`truth_oracle`; see `oracle`); costly.
+        workers: processes.
 
     Raises:
-        ConfigError: an unknown regime, or a number of customers or months that makes no world.
+        ConfigError: an unknown regime or mechanism, or a number of customers or months that makes no world.
         OutputError: `directory` cannot be written, or holds a table of another company that this one does not keep.
 
     Source: docs/simulator.md has the equations and where they come from.
     """
-    settings = _check(customers=customers, months=months, regime=regime)
-    _refuse_strangers(directory, settings)
-    tables = build(settings, customers=customers, months=months, seed=seed)
-    # The truth comes first: tables beside it are known as simulated even if this run is killed before its end.
-    first = sorted(tables, key=lambda name: not name.startswith("truth_"))
-    paths = {name: _write(tables[name], directory=directory, name=name) for name in first}
-    return {name: paths[name] for name in tables}
-
-
-def build(regime: Regime, *, customers: int, months: int, seed: int) -> dict[str, pa.Table]:
-    """Returns the tables of a company of any regime, in memory and by name; see `simulate`."""
-    children = np.random.SeedSequence(seed).spawn(len(_STREAMS))
-    streams = {name: np.random.default_rng(child) for name, child in zip(_STREAMS, children, strict=True)}
-    calendar = calendar_of(months)
-    people = draw_people(regime, customers=customers, calendar=calendar, rng=streams["people"])
-    history = Company(regime, people=people, calendar=calendar, streams=streams).live()
-    return _tables(history, regime=regime, people=people, calendar=calendar, streams=streams)
-
-
-def _tables(
-    history: History,
-    *,
-    regime: Regime,
-    people: People,
-    calendar: Calendar,
-    streams: dict[str, np.random.Generator],
-) -> dict[str, pa.Table]:
-    """The tables the regime keeps, and the truth."""
-    exit_second = exit_seconds(history.exits, calendar=calendar)
-    extract = Extract(regime=regime, people=people, calendar=calendar, exit_second=exit_second)
-    kept = history_rows(history, extract=extract)
-    truth = find_truth(history.exits, people=people, calendar=calendar, kept=kept)
-    orders, details = streams["orders"], streams["details"]
-    bought = transactions(history.visits, regime=regime, people=people, rng=orders)
-    made = {
-        "visits": extract.visits(kept["visits"], rng=details),
-        "contacts": extract.contacts(kept["contacts"], rng=details),
-        "incidents": extract.incidents(kept["incidents"], visits=history.visits),
-        "feedback": extract.feedback(kept["feedback"], rng=details),
-        "invitations": extract.invitations(kept["invitations"]),
-        "customers": extract.customers(closed_second=_closing(exit_second, share=regime.closed_share, rng=details)),
-    }
-    if regime.has_subscriptions:
-        terms = subscriptions(people, exit_second=exit_second, calendar=calendar, rng=streams["contracts"])
-        made["subscriptions"] = extract.subscriptions(terms)
-        bought = stack([bought, bills(terms)])
-    made["transactions"] = extract.transactions(extract.keep(bought))
-    return {name: made[name] for name in regime.tables} | {
-        "truth_customers": extract.truth_customers(truth),
-        "truth_friction": extract.truth_friction(history.friction),
-    }
-
-
-def _closing(exit_second: Ints, *, share: float, rng: np.random.Generator) -> Ints:
-    """When leavers close their accounts, if they do: within days of the exit."""
-    size = len(exit_second)
-    closes = (rng.random(size) < share) & (exit_second < NEVER)
-    return np.where(closes, np.where(closes, exit_second, 0) + rng.integers(0, _CLOSES_WITHIN, size), NEVER)
-
-
-def _check(*, customers: int, months: int, regime: str) -> Regime:
-    """The named regime; all that is wrong with the arguments at once."""
-    problems = []
-    if regime not in regimes:
-        known = ", ".join(regimes)
-        problems.append(
-            f'simulate: no regime is called "{regime}"{did_you_mean(regime, list(regimes)) or "."} Use one of {known}.'
-        )
-    if not 1 <= customers <= 10_000_000:
-        problems.append(f"simulate: {customers} customers make no company; use 1 to 10000000.")
-    if not 1 <= months <= 240:
-        problems.append(f"simulate: {months} months make no world; use 1 to 240.")
-    if problems:
-        raise ConfigError(problems)
-    return regimes[regime]
-
-
-def _path(directory: Path, name: str) -> Path:
-    """`truth_customers` lies in its own folder, so that nobody reads the truth by accident."""
-    folder, stem = (
-        (directory / "truth", name.removeprefix("truth_")) if name.startswith("truth_") else (directory, name)
-    )
-    return folder / f"{stem}.parquet"
-
-
-def _refuse_strangers(directory: Path, regime: Regime) -> None:
-    """A table left by another regime would silently join this company."""
-    every = {table for each in regimes.values() for table in each.tables}
-    strangers = sorted(table for table in every - set(regime.tables) if _path(directory, table).exists())
-    if strangers:
-        names = ", ".join(f"{table}.parquet" for table in strangers)
-        raise OutputError(
-            f"simulate: {directory} already holds {names}, which this company does not keep; use an empty directory."
-        )
-
-
-def _write(table: pa.Table, *, directory: Path, name: str) -> Path:
-    """Writes one file whole or not at all."""
-    path = _path(directory, name)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    setting = setting_of(regime, customers=customers, months=months, seed=seed, mechanism=mechanism, vary=vary)
+    suffix = _SUFFIXES[dirty]
+    _refuse_strangers(directory, setting=setting, suffix=suffix)
+    extras = [name for name, wanted in zip(_EXTRAS, (dirty, oracle_customers > 0), strict=True) if wanted]
+    paths = {name: path_of(directory, name, suffix=suffix) for name in (*setting.names, *extras)}
+    made = blocks(setting, workers=workers)
+    soiler = Soiler(seed=seed)
+    files = Files(paths)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                pq.write_table(table, file, compression="zstd")
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        for tables in made:
+            for name, table in (soiler.soil(tables) if dirty else tables).items():
+                files.write(name, table)
+        if oracle_customers:
+            files.write("truth_oracle", _oracle_table(setting, customers=oracle_customers))
+        for stale in set(_EXTRAS) - set(extras):
+            path_of(directory, stale).unlink(missing_ok=True)
+        files.appear()
     except OSError as error:
         reason = error.strerror or "the system refused"
-        raise OutputError(f"simulate: cannot write {path}: {reason}; choose another directory.") from error
-    return path
+        where = error.filename or directory
+        raise OutputError(f"simulate: cannot write {where}: {reason}; choose another directory.") from error
+    finally:
+        files.clear()
+    return paths
+
+
+def blocks(setting: Setting, *, workers: int) -> Iterator[Tables]:
+    """Yields the tables of each block in order, made by so many processes; a company of one block needs none."""
+    if min(workers, setting.blocks) <= 1:
+        yield from (setting.tables(block) for block in range(setting.blocks))
+        return
+    # A fresh process each: threads of Arrow do not survive a fork.
+    pool = ProcessPoolExecutor(
+        min(workers, setting.blocks), mp_context=get_context("spawn"), initializer=_leave_interrupts_to_the_parent
+    )
+    try:
+        waiting: deque[Future[Tables]] = deque()
+        for block in range(setting.blocks):
+            waiting.append(pool.submit(setting.tables, block))
+            if len(waiting) > workers:  # one block ahead of the workers: memory stays bounded
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _oracle_table(setting: Setting, *, customers: int) -> pa.Table:
+    """The oracle's probabilities for a random sample of customers, at every month end with a year's half before it."""
+    size = min(customers, setting.customers)
+    who = sample_stream(setting.seed).choice(setting.customers, size, replace=False)
+    firsts = setting.calendar.month_starts[_FIRST_MONTH_ASKED:-1].tolist()
+    is_contract = setting.regime.has_subscriptions
+    asked = oracle(
+        setting,
+        cutoffs=[FIRST_DAY + timedelta(days=day) for day in firsts],
+        customers=np.sort(who),
+        horizon_days=(30,) if is_contract else (60, 90),
+        gap_days=(0,) if is_contract else (0, 30),
+        activity="contracts" if is_contract else "purchases",
+    )
+    return pa.Table.from_pandas(asked, preserve_index=False).replace_schema_metadata(None)
+
+
+def _refuse_strangers(directory: Path, *, setting: Setting, suffix: str) -> None:
+    """A table left by another regime, or in another format, would silently join this company."""
+    every = {table for each in regimes.values() for table in each.tables}
+    own = {path_of(directory, name, suffix=suffix) for name in setting.names}
+    others = {path_of(directory, name, suffix=each) for name in every for each in _SUFFIXES} - own
+    strangers = sorted(path.name for path in others if path.exists())
+    if strangers:
+        raise OutputError(
+            f"simulate: {directory} already holds {', '.join(strangers)}, which this company does not keep; "
+            "use an empty directory."
+        )

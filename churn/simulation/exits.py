@@ -1,20 +1,20 @@
-"""Leaving: the hazard, the fade before an exit, and parting words."""
+"""Leaving: who has decided to leave and when she goes, the fade before it, and parting words."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
 
 from churn.simulation.arrays import NEVER, Floats, Ints, Rows, ints
 from churn.simulation.calendar import DAY
-from churn.simulation.friction import Friction
 from churn.simulation.people import People
-from churn.simulation.regimes import Regime
+from churn.simulation.regimes import HIDDEN_STATES, Regime
 from churn.simulation.voice import COMPLAINT, EMAIL, feedback_rows
 
 STAYS: Final = -1  # cause of who does not leave; causes are kinds, then `outside` = number of kinds
+LOYAL, WAVERING, LEAVING = range(3)
+MOODS: Final = ("loyal", "wavering", "leaving")
 _FADED: Final = 0.1  # share of the own visit rate left at the end of a fade
-_SPOKEN_DAYS: Final = 60  # who said something so recently counts as vocal in the choice of fading
 _PARTING_DAYS: Final = 14  # no word comes later than this after an exit
 
 
@@ -25,48 +25,48 @@ class Exits:
     fade_from: Ints  # first day of the fade; NEVER for a sudden exit
     exit_day: Ints  # first day without her; NEVER while she has not decided to leave
     cause: Ints
+    partly_from: Ints  # first day on which part of her custom goes elsewhere; NEVER while all of it is here
+    level: Floats  # share of her visit rate that is left by then
+    mood: Ints  # hidden state of the second mechanism: LOYAL, WAVERING, LEAVING
+    blame: Ints  # code of the cause that made her waver
 
-    def strength(self, day: int) -> Floats:
-        """Share of her own visit rate that is left on a day: 1, falling to 0.1 over a fade, 0 from the exit on."""
-        length = np.maximum(self.exit_day - self.fade_from, 1)
-        gone = ((day - self.fade_from) / length).clip(0.0, 1.0)
-        return np.where(day >= self.exit_day, 0.0, 1.0 - (1.0 - _FADED) * gone)
+    def strength(self, day: int, *, regime: Regime) -> Floats:
+        """Share of her own visit rate that is left on a day: fading before the exit, 0 from the exit on."""
+        if regime.mechanism == HIDDEN_STATES:
+            by_mood = np.array([1.0, regime.wavering_strength, regime.leaving_strength])
+            left = by_mood[self.mood]
+        else:
+            length = np.maximum(self.exit_day - self.fade_from, 1)
+            left = 1.0 - (1.0 - _FADED) * ((day - self.fade_from) / length).clip(0.0, 1.0)
+        return np.where(day >= self.exit_day, 0.0, left * self.level)
+
+    def clones(self, who: Ints) -> "Exits":
+        """The exits of copies of these customers."""
+        return Exits(**{each.name: getattr(self, each.name)[who] for each in fields(self)})
 
 
 def nobody_leaves(customers: int) -> Exits:
     """Returns the state before anyone has decided to leave."""
     never = np.full(customers, NEVER)
-    return Exits(fade_from=never, exit_day=never.copy(), cause=np.full(customers, STAYS))
+    return Exits(
+        fade_from=never,
+        exit_day=never.copy(),
+        cause=np.full(customers, STAYS),
+        partly_from=never.copy(),
+        level=np.ones(customers),
+        mood=np.full(customers, LOYAL),
+        blame=np.full(customers, STAYS),
+    )
 
 
-def friction_hazard(pressure: Floats, *, regime: Regime) -> Floats:
-    """Returns the weekly hazard that friction adds: convex, and capped."""
-    return np.minimum(regime.friction_hazard * pressure**2, regime.friction_hazard_cap)
-
-
-def decide(
-    exits: Exits,
-    *,
-    day: int,
-    is_customer: np.ndarray,
-    friction: Friction,
-    last_said: Ints,
-    regime: Regime,
-    rng: np.random.Generator,
-) -> Ints:
-    """Lets the day's deciders leave, and returns their positions."""
-    pressured = friction_hazard(regime.friction_matters * friction.total(), regime=regime)
-    draws = rng.random(len(pressured))
-    may = is_customer & (exits.exit_day == NEVER)
-    who = np.flatnonzero(may & (draws < (regime.outside_hazard + pressured) / 7.0))
-    by_friction = draws[who] < pressured[who] / 7.0
-    exits.cause[who] = np.where(by_friction, friction.stock[:, who].argmax(axis=0), len(regime.kinds))
-    fade_share = np.where(day - last_said[who] <= _SPOKEN_DAYS, regime.fade_share_vocal, regime.fade_share_silent)
-    fades = rng.random(len(who)) < fade_share
-    length = np.rint(regime.fade_days * rng.uniform(0.7, 1.3, len(who))).astype(np.int64)
-    exits.fade_from[who] = np.where(fades, day + 1, NEVER)
-    exits.exit_day[who] = day + 1 + np.where(fades, length, 0)
-    return who
+def stay_in_part(who: Ints, *, exits: Exits, day: int, regime: Regime, rng: np.random.Generator) -> Ints:
+    """Lets some of the deciders take only part of their custom elsewhere, once; returns those who leave for good."""
+    draws, levels = rng.random(len(who)), rng.uniform(*regime.partial_level, len(who))
+    in_part = (draws < regime.partial_share) & (exits.partly_from[who] == NEVER)
+    exits.partly_from[who[in_part]] = day + 1
+    exits.level[who[in_part]] = levels[in_part]
+    for_good: Ints = who[~in_part]
+    return for_good
 
 
 def parting_complaints(

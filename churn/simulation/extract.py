@@ -7,19 +7,24 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from churn.simulation.arrays import NEVER, Bools, Floats, Ints, Rows, ints, pick
+from churn.simulation.arrays import NEVER, Bools, Floats, Ints, Rows, floats, ints, pick
+from churn.simulation.books import History
 from churn.simulation.calendar import DAY, FIRST_DAY, Calendar
 from churn.simulation.contracts import ENDINGS, PLANS
-from churn.simulation.life import History
+from churn.simulation.exits import MOODS
+from churn.simulation.kinds import SHOP_CHANNELS
 from churn.simulation.people import AGE_BANDS, CATEGORIES, REGIONS, SEGMENTS, People
-from churn.simulation.regimes import SHOP_CHANNELS, Regime
+from churn.simulation.regimes import HIDDEN_STATES, Regime
 from churn.simulation.service import NEUTRAL_TOPICS, SERVICE_CHANNELS
 from churn.simulation.truth import OUTCOMES, Truth, is_voice
 from churn.simulation.voice import FEEDBACK_CHANNELS, FEEDBACK_KINDS, MENTION, NO_TOPIC, REVIEW
 from churn.simulation.words import GENERAL, OTHERS, PRAISE, text_codes, texts
 
 TIME: Final = pa.timestamp("us", tz="UTC")
+_ORDERS: Final = 10**9  # order numbers of one block
+_CASES: Final = 10**8
 _FIRST_SECOND: Final = int(FIRST_DAY.timestamp())
 _DURATION_MEDIAN: Final = np.array([1500.0, 420.0, 240.0])  # seconds, by shop channel
 _TEXT_SHARE_CONTACTS: Final = 0.7
@@ -34,6 +39,8 @@ class Extract:
     people: People
     calendar: Calendar
     exit_second: Ints
+    block: int = 0  # number of this block of customers: its ids begin where those of the block before it cannot reach
+    first: int = 0  # number of its first customer
 
     def keep(self, rows: Rows, *, after_exit: Bools | None = None) -> Rows:
         """Returns the rows inside the world and before the customer's exit (or marked `after_exit`), by time."""
@@ -64,7 +71,11 @@ class Extract:
 
     def ids(self, customer: Ints) -> pa.StringArray:
         """Returns customer ids as text."""
-        return numbered("C", customer, width=6)
+        return numbered("C", customer + self.first, width=6)
+
+    def order_ids(self, order: Ints) -> pa.StringArray:
+        """Returns order ids as text; null below 0."""
+        return numbered("O", np.where(order < 0, order, order + self.block * _ORDERS), width=8)
 
     def transactions(self, kept: Rows) -> pa.Table:
         """Order lines and returns; money in currency units."""
@@ -73,7 +84,7 @@ class Extract:
                 "customer_id": self.ids(ints(kept["customer"])),
                 "time": self.moments(ints(kept["second"])),
                 "amount": pa.array(kept["cents"] / 100.0),
-                "order_id": numbered("O", ints(kept["order"]), width=8),
+                "order_id": self.order_ids(ints(kept["order"])),
                 "channel": named(SHOP_CHANNELS, ints(kept["channel"])),
                 "category": named(CATEGORIES, ints(kept["category"]), absent="bill"),
                 "quantity": pa.array(ints(kept["quantity"])),
@@ -105,7 +116,7 @@ class Extract:
             {
                 "customer_id": self.ids(customer),
                 "time": self.moments(ints(kept["second"])),
-                "case_id": numbered("K", ints(kept["case"]), width=7),
+                "case_id": numbered("K", ints(kept["case"]) + self.block * _CASES, width=7),
                 "channel": named(SERVICE_CHANNELS, ints(kept["channel"])),
                 "topic": named(self.topics, topic),
                 "agent_id": numbered("A", ints(kept["agent"]), width=3, absent="BOT"),
@@ -120,14 +131,14 @@ class Extract:
     def incidents(self, kept: Rows, *, visits: Rows) -> pa.Table:
         """What went wrong, with the order it belongs to where there is one."""
         visit = ints(kept["visit"])
-        order = np.where(visits["is_purchase"][visit], visit, -1)
+        order = np.where((visit >= 0) & visits["is_purchase"][visit].astype(np.bool_), visit, -1)
         return pa.table(
             {
                 "customer_id": self.ids(ints(kept["customer"])),
                 "time": self.moments(ints(kept["second"])),
                 "kind": named(tuple(kind.name for kind in self.regime.kinds), ints(kept["kind"])),
                 "severity": pa.array(ints(kept["severity"])),
-                "order_id": numbered("O", order, width=8),
+                "order_id": self.order_ids(order),
             }
         )
 
@@ -185,6 +196,7 @@ class Extract:
                 "region": named(REGIONS, people.region),
                 "segment": named(SEGMENTS, people.segment),
                 "age_band": named(AGE_BANDS, people.age_band),
+                "home_store": numbered("S", people.home_place, width=3),
             }
         )
 
@@ -218,17 +230,34 @@ class Extract:
                 "cause": named(causes, truth.cause),
                 "outcome": named(OUTCOMES, truth.outcome),
                 "voice_personality": pa.array(truth.personality),
+                "sensitivity": pa.array(truth.sensitivity),
+                "partly_from": self.moments(truth.partly_from_second),
+            }
+        )
+
+    def truth_incidents(self, kept: Rows) -> pa.Table:
+        """Every incident, recorded or not: how likely it was to be told, and whether it was."""
+        return pa.table(
+            {
+                "customer_id": self.ids(ints(kept["customer"])),
+                "time": self.moments(ints(kept["second"])),
+                "kind": named(tuple(kind.name for kind in self.regime.kinds), ints(kept["kind"])),
+                "severity": pa.array(ints(kept["severity"])),
+                "is_recorded": pa.array(kept["is_recorded"]),
+                "p_told": pa.array(_rounded(floats(kept["p_told"]))),
+                "is_told": pa.array(kept["is_told"]),
             }
         )
 
     def truth_friction(self, latent: Rows) -> pa.Table:
-        """Latent friction per customer at each month's end, in friction units."""
-        friction: Floats = np.rint(latent["friction"] * 1e6) / 1e6
+        """Latent friction per customer at each month's end, in friction units, and her hidden state if she has one."""
+        has_mood = self.regime.mechanism == HIDDEN_STATES
         return pa.table(
             {
                 "customer_id": self.ids(ints(latent["customer"])),
                 "time": _clock(ints(latent["day"]) * DAY),
-                "friction": pa.array(friction),
+                "friction": pa.array(_rounded(floats(latent["friction"]))),
+                "state": named(MOODS, np.where(has_mood, ints(latent["mood"]), -1)),
             }
         )
 
@@ -239,9 +268,10 @@ def numbered(letter: str, numbers: Ints, *, width: int, absent: str | None = Non
     >>> numbered("C", np.array([123, -1]), width=6).to_pylist()
     ['C000123', None]
     """
-    distinct, inverse = np.unique(numbers, return_inverse=True)
-    names = pa.array([f"{letter}{n:0{width}d}" if n >= 0 else absent for n in distinct.tolist()], type=pa.string())
-    return names.take(pa.array(inverse, type=pa.int64()))
+    is_absent = numbers < 0
+    digits = pc.utf8_lpad(pa.array(numbers, mask=is_absent).cast(pa.string()), width=width, padding="0")
+    names: pa.StringArray = pc.binary_join_element_wise(pa.scalar(letter), digits, "")
+    return names if absent is None else pc.fill_null(names, absent)
 
 
 def named(names: tuple[str, ...], codes: Ints, *, absent: str | None = None) -> pa.StringArray:
@@ -251,6 +281,12 @@ def named(names: tuple[str, ...], codes: Ints, *, absent: str | None = None) -> 
     ['app', None]
     """
     return pa.array([absent, *names], type=pa.string()).take(pa.array(np.maximum(codes, -1) + 1, type=pa.int64()))
+
+
+def _rounded(values: Floats) -> Floats:
+    """Six digits behind the point: the last bits of a float differ from one platform to the next."""
+    rounded: Floats = np.rint(values * 1e6) / 1e6
+    return rounded
 
 
 def _clock(second: Ints) -> pa.Array[Any]:
@@ -268,7 +304,8 @@ def history_rows(history: History, *, extract: Extract) -> dict[str, Rows]:
         feedback = pick(feedback, np.empty(0, dtype=np.int64))
     return {
         "visits": extract.keep(history.visits),
-        "incidents": extract.keep(history.incidents),
+        "incidents": extract.keep(pick(history.incidents, history.incidents["is_recorded"])),
+        "all_incidents": extract.keep(history.incidents),
         "contacts": extract.keep(history.contacts),
         "feedback": extract.keep(feedback, after_exit=feedback["is_parting"].astype(np.bool_)),
         "invitations": extract.keep(invitations, after_exit=np.ones(len(answered), dtype=np.bool_)),

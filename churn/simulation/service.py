@@ -6,10 +6,11 @@ from typing import Final
 import numpy as np
 from scipy.special import expit
 
-from churn.simulation.arrays import NEVER, Bools, Floats, Ints, Rows, choose, ints, pick, stack
+from churn.simulation.arrays import NEVER, Bools, Floats, Ints, Rows, choose, floats, ints, pick, stack
 from churn.simulation.calendar import DAY
 from churn.simulation.friction import Friction
 from churn.simulation.people import People
+from churn.simulation.premises import Premises
 from churn.simulation.regimes import Regime
 from churn.simulation.voice import by_day
 
@@ -29,21 +30,30 @@ _LONG_WAIT: Final = np.array([600.0, 300.0, 28_800.0, 60.0, 900.0])  # seconds t
 _MOST_CONTACTS: Final = 4
 _REPEATS: Final = 0.68  # share of unresolved contacts after which she comes again
 _CHANGES_CHANNEL: Final = 0.4
+_EMAIL: Final = 2
 _BOT: Final = 3
+_HAND_OVER: Final = 0.2  # friction of telling it again to another agent or in another channel
 
 
 @dataclass
 class Desk:
-    """The agents, and the running number of the next case."""
+    """The agents, what has closed, and the running number of the next case."""
 
     skill: Floats  # log odds of resolving, per agent
+    closed: int  # code of the service channel that closes, below 0 for none
+    closes_on: int
     next_case: int = 0
 
+    def way(self, channel: Ints, *, day: Ints) -> Ints:
+        """The channel by which a contact takes place: mail once the chosen one has closed."""
+        return np.where((channel == self.closed) & (day >= self.closes_on), _EMAIL, channel)
 
-def open_desk(regime: Regime, *, rng: np.random.Generator) -> Desk:
-    """Returns a desk whose agents differ in skill."""
-    mean = np.log(regime.resolve_share / (1.0 - regime.resolve_share))
-    return Desk(skill=rng.normal(mean, 0.6, regime.agents))
+
+def open_desk(regime: Regime, *, premises: Premises) -> Desk:
+    """Returns the desk of a company before its first case."""
+    name = regime.closing_channel
+    closed = -1 if name is None else SERVICE_CHANNELS.index(name)
+    return Desk(skill=premises.skill, closed=closed, closes_on=premises.closes_on)
 
 
 def handle(told: Rows, *, desk: Desk, people: People, is_neutral: bool, rng: np.random.Generator) -> Rows:
@@ -59,8 +69,12 @@ def handle(told: Rows, *, desk: Desk, people: People, is_neutral: bool, rng: np.
     second = ints(told["second"])
     channel = choose(rng, _HELP[choose(rng, people.channels[told["customer"]])])
     steps: list[Rows] = []
+    before: Rows | None = None
     for step in range(_MOST_CONTACTS):
-        contact = _contact(told, case=case, step=step, second=second, channel=channel, desk=desk, rng=rng)
+        way = desk.way(channel, day=second // DAY)
+        contact = _contact(told, case=case, step=step, second=second, channel=way, desk=desk, rng=rng)
+        contact["is_handed_over"] = _is_handed_over(contact, before=before)
+        before = contact
         steps.append(pick(contact, is_open))
         log_odds = _skill(contact, desk=desk) - 0.35 * (told["severity"] - 2.0) + 2.0 * is_neutral
         is_solved = is_open & (rng.random(size) < expit(log_odds))
@@ -95,6 +109,14 @@ def _contact(
     }
 
 
+def _is_handed_over(contact: Rows, *, before: Rows | None) -> Bools:
+    """Whether each contact is with another agent or in another channel than the one before it in its case."""
+    if before is None:
+        return np.zeros(len(contact["case"]), dtype=np.bool_)
+    changed: Bools = (contact["agent"] != before["agent"]) | (contact["channel"] != before["channel"])
+    return changed
+
+
 def _skill(contact: Rows, *, desk: Desk) -> Floats:
     """Log odds that the one who answers resolves the matter."""
     agent = ints(contact["agent"])
@@ -107,7 +129,8 @@ def feel(contacts: Rows, *, friction: Friction, relief: float) -> None:
     second = ints(contacts["second"])
     step = ints(contacts["step"])
     wait = contacts["wait"] / _LONG_WAIT[contacts["channel"]]
-    raised = 0.25 * np.where(wait > 1.0, np.minimum(wait, 4.0), 0.0) + 0.4 * (step > 0)
+    raised: Floats = 0.25 * np.where(wait > 1.0, np.minimum(wait, 4.0), 0.0) + 0.3 * (step > 0)
+    raised = raised + _HAND_OVER * floats(contacts["is_handed_over"])
     customer, kind = ints(contacts["customer"]), ints(contacts["topic"])
     ones = np.ones(len(second))
     friction.announce(customer=customer, kind=kind, second=second, raised=raised, kept=ones)

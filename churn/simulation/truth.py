@@ -27,12 +27,19 @@ class Truth:
     cause: Ints  # code: kinds, then `outside`; STAYS for who stays
     outcome: Ints  # code into OUTCOMES
     personality: Floats
+    sensitivity: Floats
+    partly_from_second: Ints  # from then on part of her custom goes elsewhere; NEVER for most
 
 
 def exit_seconds(exits: Exits, *, calendar: Calendar) -> Ints:
     """Returns the moment of each exit, NEVER when it does not fall into the world."""
-    is_inside = exits.exit_day < calendar.days
-    return np.where(is_inside, np.where(is_inside, exits.exit_day, 0) * DAY, NEVER)
+    return _moments(exits.exit_day, calendar=calendar)
+
+
+def _moments(day: Ints, *, calendar: Calendar) -> Ints:
+    """Midnights of days inside the world; NEVER for all others."""
+    is_inside = day < calendar.days
+    return np.where(is_inside, np.where(is_inside, day, 0) * DAY, NEVER)
 
 
 def is_voice(feedback: Rows) -> Bools:
@@ -59,11 +66,12 @@ def find_truth(exits: Exits, *, people: People, calendar: Calendar, kept: dict[s
     for rows, speaks in ((contacts, contacts["is_complaint"].astype(np.bool_)), (feedback, is_voice(feedback))):
         who, second = ints(rows["customer"]), ints(rows["second"])
         has_spoken[who[speaks & (second >= opens[who]) & (second < closes[who])]] = True
-    fades = exits.fade_from < calendar.days
     return Truth(
         exit_second=exit_second,
-        fades_from_second=np.where(fades, np.where(fades, exits.fade_from, 0) * DAY, NEVER),
+        fades_from_second=_moments(exits.fade_from, calendar=calendar),
         cause=np.where(leaves, exits.cause, STAYS),
         outcome=np.where(leaves, np.where(has_spoken, 1, 2), 0),
         personality=people.voice,
+        sensitivity=people.sensitivity,
+        partly_from_second=_moments(exits.partly_from, calendar=calendar),
     )

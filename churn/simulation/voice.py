@@ -25,14 +25,29 @@ def chance_of_telling(incidents: Rows, *, regime: Regime, people: People) -> Flo
     return chance
 
 
-def tell(incidents: Rows, *, regime: Regime, people: People, rng: np.random.Generator) -> tuple[Rows, Rows]:
-    """Returns the incidents told by contact and those told in writing, with `second` moved to when she speaks."""
+def talk_factor(day: int, *, regime: Regime) -> float:
+    """Returns the factor on the chances of telling and answering on a day: 1 in a world that does not change."""
+    return float(regime.talk_trend ** (day / 365.25))
+
+
+def tell(
+    incidents: Rows, *, day: int, closes_on: int, regime: Regime, people: People, rng: np.random.Generator
+) -> tuple[Rows, Rows, Rows]:
+    """Returns the incidents with `p_told` and `is_told`, those told by contact, and those told in writing.
+
+    In the latter two `second` is moved to when she speaks. What happened at a contact is told in writing or nowhere.
+    """
     size = len(incidents["customer"])
-    is_told = rng.random(size) < chance_of_telling(incidents, regime=regime, people=people)
+    chance = chance_of_telling(incidents, regime=regime, people=people) * talk_factor(day, regime=regime)
+    share = np.where(incidents["visit"] < 0, 0.0, regime.contact_share)
+    lost = regime.closing_loss if day >= closes_on else 0.0
+    draws = rng.random(size)
     wait = rng.exponential(2.5 * DAY, size).astype(np.int64) + 600
+    by_contact = rng.random(size) < share
+    is_told = draws < chance * np.where(by_contact, 1.0 - lost, 1.0)
     said = dict(incidents, second=by_day(ints(incidents["second"]) + wait))
-    by_contact = rng.random(size) < regime.contact_share
-    return pick(said, is_told & by_contact), pick(said, is_told & ~by_contact)
+    told = dict(incidents, p_told=chance * (1.0 - lost * share), is_told=is_told)
+    return told, pick(said, is_told & by_contact), pick(said, is_told & ~by_contact)
 
 
 def written_words(told: Rows, *, regime: Regime, rng: np.random.Generator) -> Rows:
