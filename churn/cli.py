@@ -132,37 +132,49 @@ def train(
 
 @app.command(
     short_help="Score everybody or a list of customers.",
-    epilog="Example: churn score --out scores.csv --customers list.csv --at 2025-03-01",
+    epilog="Example: churn score --out scores.csv --customers list.csv --at 2025-03-01 --reasons top:500",
 )
 def score(
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="File to write: .parquet, .csv or .jsonl.")
+        Path | None, typer.Option("--out", "-o", help="File to write: .parquet, .csv, .jsonl or .xlsx.")
     ] = None,
     to_database: Annotated[
         bool, typer.Option("--to-database", help="Write to the table that [output] in churn.toml names.")
     ] = False,
     customers: Annotated[Path | None, typer.Option(help="A text or CSV file with the ids in its first column.")] = None,
+    reasons: Annotated[
+        str | None,
+        typer.Option(help="Who gets reasons: all, top:N by value at risk, above:P; default: the contact budget."),
+    ] = None,
+    bom: Annotated[bool, typer.Option("--bom", help="Begin a CSV with the mark by which Excel knows UTF-8.")] = False,
     at: At = None, bundle: BundleDir = None, config: ConfigFile = CONFIG_FILE, json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
-    """Score everybody or a list of customers, each with three reasons or the reason why she is not scored."""
+    """Score everybody or a list of customers, each with a probability or the reason why she has none.
+
+    Three reasons in words come with those who are worth a call: the contact budget's customers with the highest value
+    at risk, or whom --reasons says. An .xlsx holds them, and a second sheet that explains the columns.
+    """
     if out is None and not to_database:
         raise typer.BadParameter("say where the scores go: --out FILE, or --to-database", param_hint="--out")
     with _shown(json, quiet, config) as terminal:
         settings = _config(config, terminal)
+        from churn.jobs.explained import explained_from
         from churn.jobs.lists import read_list
         from churn.jobs.moments import moment_from
         from churn.jobs.outputs import check_scores_out
         from churn.jobs.score import score as job
 
+        explained = explained_from(reasons) if reasons is not None else None
         if out is not None:
             check_scores_out(out, config=settings, listed=customers)
         listed = read_list(customers, config=settings) if customers else None
         moment = moment_from(at, settings)
         scored = job(
-            settings, out=out, to_database=to_database, customers=listed, at=moment, bundle=bundle,
-            progress=terminal.progress,
+            settings, out=out, to_database=to_database, has_bom=bom, customers=listed, at=moment, explained=explained,
+            bundle=bundle, progress=terminal.progress,
         )  # fmt: skip
-        terminal.show_scores(scored, out, table=settings.output.table if to_database and settings.output else None)
+        table = settings.output.table if to_database and settings.output else None
+        terminal.show_scores(scored, out, table=table, currency=settings.currency)
 
 
 @app.command(short_help="Explain one customer.", epilog="Example: churn why C000123 --at 2025-03-01")

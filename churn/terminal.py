@@ -111,11 +111,11 @@ class Terminal:
         if not told["verdict"]["is_promoted"]:
             self._leave(1)
 
-    def show_scores(self, scored: Scored, out: Path | None, *, table: str | None = None) -> None:
+    def show_scores(self, scored: Scored, out: Path | None, *, table: str | None = None, currency: str = "") -> None:
         """What the list holds."""
         from churn.views import score_lines, score_summary
 
-        summary = score_summary(scored, out, table=table)
+        summary = score_summary(scored, out, table=table, currency=currency)
         if not self._printed(summary):
             self._lines(score_lines(summary, command=self.command))
         self.show_warnings(scored.warnings)

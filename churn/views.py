@@ -82,38 +82,62 @@ def _gain(gain: Mapping[str, Any]) -> str:
     )
 
 
-def score_summary(scored: Scored, out: Path | None, *, table: str | None = None) -> dict[str, Any]:
+def score_summary(scored: Scored, out: Path | None, *, table: str | None = None, currency: str = "") -> dict[str, Any]:
     """What a scored list holds, in numbers."""
     return {
-        "out": None if out is None else str(out), "table": table, "model_id": scored.model_id,
-        "cutoff": scored.cutoff.label, **scored.tally.to_dict(), "warnings": list(scored.warnings),
+        "out": None if out is None else str(out), "table": table, "is_unchanged": scored.is_unchanged,
+        "model_id": scored.model_id, "cutoff": scored.cutoff, "reasons": scored.explained, "currency": currency,
+        **scored.tally.to_dict(), "warnings": list(scored.warnings),
     }  # fmt: skip
 
 
 def score_lines(told: Mapping[str, Any], *, command: Command) -> list[str]:
-    """How many were scored, what they hold, and why the others were not."""
+    """How many were scored, what they hold, why the others were not, and what to do next."""
     places = [*filter(None, [told["out"], told["table"] and f"the table {told['table']}"])]
     lines = [
-        f"wrote {' and '.join(places)}: {told['rows']:,} customers at {told['cutoff']}, "
-        f"{told['scored']:,} scored by model {told['model_id']}"
+        f"{'unchanged' if told['is_unchanged'] else 'wrote'} {' and '.join(places)}: {told['rows']:,} customers at "
+        f"{told['cutoff']}, {told['scored']:,} scored by model {told['model_id']}"
     ]
+    if told["is_unchanged"]:
+        lines.append("  it was made of the same tables, model and settings; remove it to make it anew")
     if told["scored"]:
-        lines += [
-            f"expected to leave: {told['expected_leavers']:,.0f}; value at risk {told['value_at_risk']:,.0f}",
-            "bands: " + _counted(told["bands"]), "voice: " + _counted(told["voice"]),
-            "first drivers: " + _counted(dict(list(told["drivers"].items())[:_TOP])),
-        ]  # fmt: skip
-    lines += [
-        f"not scored: {count:,} {REASONS.get(reason, reason)} ({reason})"
-        for reason, count in told["not_scored"].items()
-    ]
+        lines += _scored(told)
+    not_scored = told["rows"] - told["scored"]
+    if not_scored:
+        lines += ["", f"Not scored         {not_scored:,} ({not_scored / told['rows']:.1%} of the list)"]
+        lines += [f"  {count:>9,}  {REASONS.get(why, why)} ({why})" for why, count in told["not_scored"].items()]
+    return [*lines, "", "next:", *(f"  {command(words)}" for words in _next(told))]
+
+
+def _scored(told: Mapping[str, Any]) -> list[str]:
+    scored, currency = told["scored"], f" {told['currency']}".rstrip()
+    drivers = list(told["drivers"].items())[:_TOP]
+    share = f"{told['expected_leavers'] / scored:.1%} of the scored"
     return [
-        *lines,
         "",
-        "next:",
-        *([f"  {command('report --scores ' + quote(told['out']))}"] if told["out"] else []),
-        f"  {command('why CUSTOMER_ID')}",
-    ]
+        f"Expected to leave  {told['expected_leavers']:,.0f} ({share})",
+        f"Value at risk      {told['value_at_risk']:,.0f}{currency}",
+        "Bands              " + _shares(told["bands"], scored),
+        "Voice              " + _shares(told["voice"], scored),
+        f"Reasons            {told['explained']:,} customers, {_whose(told['reasons'])}",
+        *(["Frequent drivers   " + _shares(dict(drivers), told["explained"])] if drivers else []),
+    ]  # fmt: skip
+
+
+def _whose(reasons: str) -> str:
+    kind, _, number = reasons.partition(":")
+    if kind == "all":
+        return "everybody whose risk something raises"
+    if kind == "above":
+        return f"those with p_leave above {float(number):.0%}"
+    return f"the {int(number):,} with the highest value at risk (others: --reasons all, top:N or above:P)"
+
+
+def _next(told: Mapping[str, Any]) -> list[str]:
+    out = told["out"]
+    if out is None or out.lower().endswith(".xlsx"):
+        return ["why CUSTOMER_ID"]
+    return ["report --scores " + quote(out), "why CUSTOMER_ID"]
 
 
 def why_lines(told: Mapping[str, Any]) -> list[str]:
@@ -226,8 +250,8 @@ def _adds(ablation: Mapping[str, Any], title: str) -> str:
     )
 
 
-def _counted(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {count:,}" for name, count in counts.items()) or "none"
+def _shares(counts: Mapping[str, int], whole: int) -> str:
+    return ", ".join(f"{name} {count / whole:.0%}" for name, count in counts.items()) or "none"
 
 
 def _percent(value: float | None) -> str:

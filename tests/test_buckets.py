@@ -207,7 +207,7 @@ def test_two_runs_do_not_meet(folder: Path) -> None:
     with open_buckets(config, work=folder / "work") as buckets:
         before = [buckets.read(number) for number in range(3)]
         with (
-            pytest.raises(OutputError, match="another run of churn .* is at work"),
+            pytest.raises(OutputError, match=r"another run of churn .* is at work"),
             open_buckets(config, work=folder / "work"),
         ):
             pass

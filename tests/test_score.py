@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tomllib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,10 @@ from churn.config import load_config, parse_config
 from churn.delivery.files import read_metadata, read_scores
 from churn.errors import OutputError, TableError
 from churn.jobs.common import signals_of
+from churn.jobs.explained import Explained
 from churn.jobs.lists import list_warnings, read_list
 from churn.jobs.outputs import check_page_out
-from churn.jobs.score import score
+from churn.jobs.score import score as score_as_asked
 from churn.jobs.scoring import COLUMNS
 from churn.models.bundle import load_bundle
 from churn.models.frame import rows, rows_at
@@ -25,6 +27,7 @@ from churn.models.known import prepare
 from churn.tables.sources import read_tables
 from churn.timeline.population import REASONS
 
+score = partial(score_as_asked, explained=Explained("all"))
 NUMBERS = ["p_leave", "p_silent", "p_vocal", "percentile", "p_no_visit_by_rhythm", "expected_spend", "value_at_risk"]
 
 
@@ -248,7 +251,7 @@ def test_each_format_holds_the_same_scores(
 @pytest.mark.parametrize(
     ("out", "message"),
     [
-        ("s.xlsx", "use .parquet, .csv or .jsonl"),
+        ("s.ods", "use .parquet, .csv, .jsonl or .xlsx"),
         ("s", "has no suffix"),
         ("nowhere/s.csv", "make it first: mkdir -p"),
         ("churn.toml/s.csv", "is a file, not a folder"),

@@ -1,4 +1,4 @@
-"""Files: lists of scores as Parquet, CSV and JSON lines, written whole and read back to the last bit."""
+"""Files: lists of scores as Parquet, CSV and JSON lines, written whole and read back to the last bit; and for Excel."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import datetime as dt
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from churn.delivery.workbook import write_workbook
 from churn.errors import OutputError
 from churn.tables.atomic import check_path, write_atomically
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-SUFFIXES = (".parquet", ".csv", ".jsonl")
+SUFFIXES = (".parquet", ".csv", ".jsonl", ".xlsx")
 TEXT_COLUMNS = (
     "customer_id", "status", "why_not_scored", "voice_status", "band", "driver_1", "driver_2", "driver_3",
     "reason_1", "reason_2", "reason_3", "owner_1", "owner_2", "owner_3", "model_id",
@@ -34,27 +35,38 @@ _NEUTRALISED = re.compile(r"'(?='*[=+\-@\t\r\n])")
 
 
 def write_scores(
-    scores: pd.DataFrame | Iterable[pd.DataFrame], path: Path, *, metadata: Mapping[str, str] | None = None
-) -> None:
-    """Writes a list of scores atomically, as its suffix says: .parquet, .csv or .jsonl.
+    scores: pd.DataFrame | Iterable[pd.DataFrame], path: Path, *,
+    metadata: Mapping[str, str] | Callable[[], Mapping[str, str]] | None = None, has_bom: bool = False,
+    is_whole: bool = True,
+) -> None:  # fmt: skip
+    """Writes a list of scores atomically, as its suffix says: .parquet, .csv, .jsonl or .xlsx.
 
     The same rows give the same bytes, in one frame or in groups of `ROWS_PER_GROUP`. Ids are text everywhere. In a
     CSV, which people open in spreadsheets, a text that a spreadsheet would run as a formula gets a leading apostrophe;
-    Parquet and JSON hold the raw text.
+    the others hold the raw text.
 
     Args:
         scores: one row per customer, the columns of the score list; further columns are kept. Rows are written in the
             order given, the index is not. A list that memory can't hold comes in frames, at least one, each of
             `ROWS_PER_GROUP` rows but the last.
         path: the file to write.
-        metadata: kept in the Parquet schema, for `read_metadata`; a CSV or JSON file has no place for it.
+        metadata: kept in the Parquet file, for `read_metadata`; a function is asked when all rows are written.
+            The other formats have no place for it.
+        has_bom: whether a CSV begins with a byte order mark, from which Excel knows that it is UTF-8.
+        is_whole: whether an .xlsx holds every row, and not those with a reason only.
 
     Raises:
         OutputError: as `write_atomically`, or for another suffix.
     """
-    writers = {".parquet": _write_parquet, ".csv": _write_csv, ".jsonl": _write_jsonl}
+    told = metadata if callable(metadata) else lambda: dict(metadata or {})
+    writers: dict[str, Callable[[Iterator[pd.DataFrame], Path], None]] = {
+        ".parquet": lambda groups, new: _write_parquet(groups, new, told),
+        ".csv": lambda groups, new: _write_csv(groups, new, has_bom=has_bom),
+        ".jsonl": _write_jsonl,
+        ".xlsx": lambda groups, new: write_workbook(groups, new, is_whole=is_whole),
+    }
     write = writers[_suffix_of(path)]
-    write_atomically(path, lambda temporary: write(_groups(scores), temporary, dict(metadata or {})))
+    write_atomically(path, lambda temporary: write(_groups(scores), temporary))
 
 
 def check_scores_path(path: Path) -> None:
@@ -73,10 +85,12 @@ def read_scores(path: Path) -> pd.DataFrame:
     Raises:
         OutputError: the suffix is none of ours, or the file is not there or not readable as such.
     """
-    readers = {".parquet": _read_parquet, ".csv": _read_csv, ".jsonl": _read_jsonl}
-    read = readers[_suffix_of(path)]
+    suffix = _suffix_of(path)
+    if suffix == ".xlsx":
+        raise OutputError(f"{path} is for people and is not read back; write the list as .parquet or .csv too")
     if not path.is_file():
         raise OutputError(f"{path} does not exist; write it with: churn score --out {path}")
+    read = {".parquet": _read_parquet, ".csv": _read_csv, ".jsonl": _read_jsonl}[suffix]
     try:
         return read(path)
     except (ValueError, OSError) as error:  # ArrowInvalid is a ValueError, so are those of pandas and json.
@@ -95,10 +109,10 @@ def read_metadata(path: Path) -> dict[str, str]:
     import pyarrow.parquet as pq
 
     try:
-        found = pq.read_schema(path).metadata or {}
+        found = pq.read_metadata(path).metadata or {}
     except (pa.ArrowInvalid, OSError) as error:
         raise OutputError(f"{path} is not readable as Parquet: {error}") from error
-    return {key.decode(): value.decode() for key, value in found.items()}
+    return {key.decode(): value.decode() for key, value in found.items() if key != b"ARROW:schema"}
 
 
 def _suffix_of(path: Path) -> str:
@@ -119,15 +133,15 @@ def _groups(scores: pd.DataFrame | Iterable[pd.DataFrame]) -> Iterator[pd.DataFr
         yield scores.iloc[start : start + ROWS_PER_GROUP]
 
 
-def _write_parquet(groups: Iterator[pd.DataFrame], path: Path, metadata: dict[str, str]) -> None:
+def _write_parquet(groups: Iterator[pd.DataFrame], path: Path, told: Callable[[], Mapping[str, str]]) -> None:
     import pyarrow.parquet as pq
 
     first = plain_table(next(groups))
-    schema = first.schema.with_metadata(dict(sorted(metadata.items())))
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        writer.write_table(first.cast(schema))
+    with pq.ParquetWriter(path, first.schema, compression="zstd") as writer:
+        writer.write_table(first)
         for group in groups:
-            writer.write_table(plain_table(group).cast(schema))
+            writer.write_table(plain_table(group).cast(first.schema))
+        writer.add_key_value_metadata(dict(sorted(told().items())))
 
 
 def plain_table(scores: pd.DataFrame) -> pa.Table:
@@ -160,8 +174,8 @@ def _plain_type(field: Any) -> Any:
     return pa.float64() if field.name in NUMBER_COLUMNS else field.type
 
 
-def _write_csv(groups: Iterator[pd.DataFrame], path: Path, _metadata: dict[str, str]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
+def _write_csv(groups: Iterator[pd.DataFrame], path: Path, *, has_bom: bool) -> None:
+    with path.open("w", encoding="utf-8-sig" if has_bom else "utf-8", newline="") as file:
         for number, group in enumerate(groups):
             # Every text in quotes: a lone carriage return would end a row otherwise, and an id reads as its text.
             _harmless(group).to_csv(
@@ -189,7 +203,7 @@ def neutral(cell: Any) -> Any:
     return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
 
 
-def _write_jsonl(groups: Iterator[pd.DataFrame], path: Path, _metadata: dict[str, str]) -> None:
+def _write_jsonl(groups: Iterator[pd.DataFrame], path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as lines:
         for group in groups:
             for row in group.to_dict(orient="records"):
@@ -217,8 +231,9 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
     # Numbers are read as text too and cast by `_typed`: pandas' own reading is not exact to the last bit.
     scores = pd.read_csv(
-        path, dtype=dict.fromkeys((*TEXT_COLUMNS, *NUMBER_COLUMNS), str), keep_default_na=False, na_values=[""]
-    )
+        path, dtype=dict.fromkeys((*TEXT_COLUMNS, *NUMBER_COLUMNS), str), keep_default_na=False, na_values=[""],
+        encoding="utf-8-sig",
+    )  # fmt: skip
     for name in scores.columns:
         if pd.api.types.is_string_dtype(scores[name]):
             scores[name] = scores[name].str.replace(_NEUTRALISED, "", n=1, regex=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,8 @@ class Tally:
         scored: those with a score.
         not_scored: by reason, how many have none.
         voice: of the scored, by voice status.
-        drivers: of the scored, by first driver.
+        drivers: of those with reasons, how often each signal is among them.
+        explained: of the scored, how many have a reason.
         bands: of the scored, by band, the lowest first.
         expected_leavers: sum of p_leave.
         value_at_risk: in the project's currency.
@@ -32,6 +33,7 @@ class Tally:
     not_scored: Counter[str] = field(default_factory=Counter)
     voice: Counter[str] = field(default_factory=Counter)
     drivers: Counter[str] = field(default_factory=Counter)
+    explained: int = 0
     expected_leavers: float = 0.0
     value_at_risk: float = 0.0
     first: dict[str, Any] = field(default_factory=dict)
@@ -57,10 +59,12 @@ class Tally:
         top = frame[frame["status"] == "scored"]
         self.rows += len(frame)
         self.scored += len(top)
-        self.not_scored.update(frame["why_not_scored"].dropna().astype(str))
-        self.voice.update(top["voice_status"].dropna().astype(str))
-        self.drivers.update(top["driver_1"].dropna().astype(str))
-        self._bands.update(top["band"].dropna().astype(str))
+        self.not_scored.update(_counted(frame["why_not_scored"]))
+        self.voice.update(_counted(top["voice_status"]))
+        self.explained += int(top["driver_1"].notna().sum())
+        for rank in (1, 2, 3):
+            self.drivers.update(_counted(top[f"driver_{rank}"]))
+        self._bands.update(_counted(top["band"]))
         for band, percentile in top.groupby("band")["percentile"].min().items():
             self._lowest[str(band)] = min(self._lowest.get(str(band), float("inf")), float(percentile))
         self.expected_leavers += float(top["p_leave"].astype(float).sum())
@@ -71,8 +75,22 @@ class Tally:
         return {
             "rows": self.rows, "scored": self.scored, "not_scored": _sorted(self.not_scored), "bands": self.bands,
             "expected_leavers": self.expected_leavers, "value_at_risk": self.value_at_risk,
-            "voice": _sorted(self.voice), "drivers": _sorted(self.drivers),
+            "voice": _sorted(self.voice), "explained": self.explained, "drivers": _sorted(self.drivers),
         }  # fmt: skip
+
+
+def tally_told(told: Mapping[str, Any]) -> Tally:
+    """Returns what `Tally.to_dict` told of, without the first row."""
+    tally = Tally(told["rows"], told["scored"], explained=told["explained"])
+    tally.not_scored, tally.voice, tally.drivers = (Counter(told[name]) for name in ("not_scored", "voice", "drivers"))
+    tally.expected_leavers, tally.value_at_risk = told["expected_leavers"], told["value_at_risk"]
+    tally._bands = Counter(told["bands"])
+    tally._lowest = {band: float(place) for place, band in enumerate(told["bands"])}
+    return tally
+
+
+def _counted(cells: pd.Series[Any]) -> dict[str, int]:
+    return {str(cell): int(count) for cell, count in cells.value_counts().items()}
 
 
 def _sorted(counts: Counter[str]) -> dict[str, int]:

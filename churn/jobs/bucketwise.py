@@ -5,41 +5,29 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from churn import __version__
 from churn.config import Config
 from churn.delivery.gathered import PLACE, Gathered
-from churn.jobs.scoring import Question, answer
-from churn.jobs.unseen import Unseen, unseen_labels
-from churn.models.base import Base, together
+from churn.jobs.inputs import input_columns
+from churn.jobs.scoring import Answer, Question, answer, reasons_of
+from churn.jobs.survey import Survey, joined, survey_of
+from churn.models.base import Base
 from churn.models.bundle import Bundle
-from churn.models.known import base_of, prepare
+from churn.models.known import prepare
 from churn.tables.buckets import Buckets, open_buckets
 from churn.tables.history import customers_of
 from churn.tables.pace import Pace
 from churn.tables.workfolder import WORK
 
 _SCORES = "scores-"
-
-
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """What was asked of all customers together.
-
-    Attributes:
-        base: what is frozen for every bucket.
-        unseen: labels that the model has not learnt.
-    """
-
-    base: Base
-    unseen: Unseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +58,11 @@ class Bucketwise:
         for number in range(self.buckets.count):
             yield from customers_of(self.buckets.read(number)).to_pylist()
 
-    def survey(self, bundle: Bundle) -> Survey:
+    def survey(self, bundle: Bundle, *, at: int | None) -> Survey:
         """Returns what all buckets tell together; each is read once."""
-        bases: list[Base] = []
-        unseen: Unseen = Counter()
-        for number in range(self.buckets.count):
-            tables = self.buckets.read(number)
-            bases.append(base_of(tables, config=self.config, activity_kind=bundle.target.activity))
-            unseen += unseen_labels(bundle, tables)
-        return Survey(together(bases), unseen)
+        numbers = range(self.buckets.count)
+        each = (survey_of(self.buckets.read(number), bundle, at=at, config=self.config) for number in numbers)
+        return joined(each, issues=self.buckets.issues)
 
     def score(self, question: Question, base: Base) -> Gathered:
         """Returns the scores of every bucket; those that an interrupted run has finished are taken as they are."""
@@ -86,39 +70,76 @@ class Bucketwise:
         listed = None if question.customers is None else _listed(buckets, question.customers, config)
         wanted = list(question.columns) if listed is None else [*question.columns, PLACE]
         gathered = Gathered(wanted, folder=_folder_of(buckets, _key_of(config, question)), config=config)
-        is_done = [gathered.has(number) for number in range(buckets.count)]
-        pace = Pace("scoring", total=buckets.count, progress=self.progress, unit="customers", skipped=sum(is_done))
-        for number in range(buckets.count):
-            if is_done[number]:
-                continue
+
+        def score(number: int) -> int:
             here = None if listed is None else listed[listed["bucket"] == number]
             activity = question.bundle.target.activity
             known = prepare(buckets.read(number), config=config, activity_kind=activity, base=base)
-            scores = answer(question, known, None if here is None else list(here["customer_id"]), config=config)
+            found = answer(question, known, None if here is None else list(here["customer_id"]), config=config)
             if here is not None:
-                scores[PLACE] = here.index.to_numpy()
-            gathered.add(number, scores)
-            if buckets.count > 1:
-                pace.tell(len(scores))
+                found.scores[PLACE] = here.index.to_numpy()
+            gathered.add(number, found.scores, manifest=manifest_of(found))
+            return len(found.scores)
+
+        self._each("scoring", score, is_done=gathered.has)
         return gathered
+
+    def explain(self, question: Question, base: Base, gathered: Gathered, chosen: Sequence[str]) -> None:
+        """Adds the reasons of the chosen customers, whose signals alone are computed once more."""
+        buckets, config = self.buckets, self.config
+        listed = _listed(buckets, chosen, config)
+
+        def tell(number: int) -> int:
+            here = list(listed.loc[listed["bucket"] == number, "customer_id"])
+            gathered.tell(number, reasons_of(question, buckets.read(number), here, base=base, config=config))
+            return len(here)
+
+        self._each("telling reasons", tell, is_done=gathered.is_told)
+
+    def _each(self, what: str, do: Callable[[int], int], *, is_done: Callable[[int], bool]) -> None:
+        """Does something with every bucket for which it is not done yet, which returns its number of customers."""
+        count = self.buckets.count
+        waiting = [number for number in range(count) if not is_done(number)]
+        pace = Pace(what, total=count, progress=self.progress, unit="customers", skipped=count - len(waiting))
+        for number in waiting:
+            customers = do(number)
+            if count > 1:
+                pace.tell(customers)
+
+
+def manifest_of(found: Answer) -> dict[str, Any]:
+    """Returns what is kept of a bucket beside its scores, as plain JSON data."""
+    counts = [each.tolist() for each in found.counts]
+    return {"rows": len(found.scores), "scored": found.scored, "counts": counts}
 
 
 @contextmanager
-def bucketwise(config: Config, *, progress: Callable[[str], None]) -> Iterator[Bucketwise]:
+def bucketwise(
+    config: Config, *, check: Callable[[Mapping[str, Sequence[str]]], None], progress: Callable[[str], None]
+) -> Iterator[Bucketwise]:
     """Yields the project's tables in buckets, ready to be scored.
+
+    Args:
+        config: the project.
+        check: told the columns of every table before any row is read; what it raises ends the run there.
+        progress: told what goes on.
 
     Raises:
         ChurnError: as `open_buckets`.
     """
+    check(input_columns(config))
+    progress("reading tables")
     with open_buckets(config, work=config.directory / WORK, progress=progress) as buckets:
         yield Bucketwise(config, buckets, progress)
 
 
 def _key_of(config: Config, question: Question) -> str:
-    """Names all that scores depend on beside the tables."""
-    settings = config.model_dump(mode="json", exclude={"directory", "source"})
+    """Names all that scores depend on beside the tables; whose reasons are told later is no part of it."""
+    aside = {"directory", "source", "contact", "tracking", "output"}
+    settings = config.model_dump(mode="json", exclude=aside)
     customers = None if question.customers is None else list(question.customers)
-    told = [__version__, settings, question.model_id, question.cutoff.at, customers]
+    explained = question.explained.kind if question.explained.is_chosen_together else str(question.explained)
+    told = [__version__, settings, question.model_id, question.cutoff.at, customers, explained]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from churn.config import load_config
 from churn.jobs.check import check
+from churn.jobs.explained import Explained
 from churn.jobs.report import report
 from churn.jobs.score import score
 from churn.jobs.simulate import simulate
@@ -28,7 +29,7 @@ def demo(directory: Path, *, customers: int, progress: Callable[[str], None] = l
     checked = check(config, progress=progress)
     trained = train(config, progress=progress)
     scores, page = directory / "scores.csv", directory / "report.html"
-    scored = score(config, out=scores, progress=progress)
+    scored = score(config, out=scores, explained=Explained("all"), progress=progress)
     report(config, out=page, scores=scores, bundle=None, progress=progress)
     top = scored.tally.first
     return {

@@ -140,7 +140,7 @@ def _rows_of(scattered: Scattered, chosen: pa.Array) -> DataFrame:
     from pyspark import StorageLevel
 
     ids = packed_for(0, pa.table({"customer_id": chosen}), tag=_CHOSEN)
-    made = partial(_few, schemas=schemas_text(scattered.schemas), chosen=ids.column("rows")[0].as_py())
+    made = partial(few, schemas=schemas_text(scattered.schemas), chosen=ids.column("rows")[0].as_py())
     return scattered.rows.mapInArrow(made, PARCELS_SQL).persist(StorageLevel.DISK_ONLY)
 
 
@@ -176,8 +176,8 @@ def _in_order(answers: pa.Table, known: Known, frame: pd.DataFrame, recipes: Seq
     return pd.DataFrame(columns, index=frame.index, copy=False)
 
 
-def _few(batches: Iterator[pa.RecordBatch], *, schemas: str, chosen: bytes) -> Iterator[pa.RecordBatch]:
-    """The rows of the chosen customers of a bucket, as they came, with what came beside them."""
+def few(batches: Iterator[pa.RecordBatch], *, schemas: str, chosen: bytes) -> Iterator[pa.RecordBatch]:
+    """Yields the rows of the chosen customers of a bucket, as they came, with what came beside them."""
     wanted = pa.ipc.open_stream(chosen).read_all()["customer_id"]
     told = schemas_of(schemas)
     held = list(batches)

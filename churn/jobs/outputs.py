@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -11,20 +12,69 @@ import pyarrow as pa
 from churn.config import Config, Output
 from churn.delivery.database import check_scores_table, write_scores_to
 from churn.delivery.files import check_scores_path
+from churn.delivery.workbook import MOST_ROWS, check_workbook
 from churn.errors import ChurnError, ConfigError, OutputError
+from churn.jobs.explained import Explained
 from churn.tables.atomic import check_path
 from churn.tables.files import files_of
 
 PAGE_SUFFIXES = (".html", ".htm")
 
 
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a list goes.
+
+    Attributes:
+        out: a file, or None.
+        to_database: whether it goes to the table of `[output]`.
+        has_bom: whether a CSV begins with a byte order mark.
+        is_list: whether the customers were named, and each of them gets her row in any format.
+    """
+
+    out: Path | None = None
+    to_database: bool = False
+    has_bom: bool = False
+    is_list: bool = False
+
+    @property
+    def is_any(self) -> bool:
+        """Whether it goes anywhere."""
+        return self.out is not None or self.to_database
+
+
+def check_destination(
+    destination: Destination, *, config: Config, explained: Explained | None, columns: Sequence[str]
+) -> None:
+    """Refuses at once what would be refused after the work.
+
+    Raises:
+        ConfigError: there is no `[output]`.
+        OutputError: as `check_scores_out` and `check_scores_database`, a byte order mark for another format than CSV,
+            or more rows than a workbook can hold.
+    """
+    out = destination.out
+    if out is not None:
+        check_scores_out(out, config=config)
+        suffix = out.suffix.lower()
+        if destination.has_bom and suffix != ".csv":
+            raise OutputError(f"{out}: only a CSV file can begin with a byte order mark; leave out --bom")
+        if suffix == ".xlsx" and explained is not None and explained.count > MOST_ROWS:
+            raise OutputError(f"{out}: a sheet holds {MOST_ROWS:,} customers; write .parquet, or --reasons top:100000")
+    if destination.to_database:
+        check_scores_database(config, columns=columns)
+
+
 def check_scores_out(out: Path, *, config: Config, listed: Path | None = None) -> None:
     """Refuses a file for scores that cannot be written, or that the scores are made from.
 
     Raises:
-        OutputError: another suffix, a folder that is missing or read-only, or one of the project's own inputs.
+        OutputError: another suffix, a folder that is missing or read-only, one of the project's own inputs, or an
+            .xlsx without the library that writes it.
     """
     check_scores_path(out)
+    if out.suffix.lower() == ".xlsx":
+        check_workbook()
     inputs = [*_inputs(config), *([listed] if listed is not None else [])]
     if any(_is_same(out, path) for path in inputs):
         raise OutputError(f"--out {out} is one of the files read; scores would overwrite it: choose another name")

@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from churn.config import Config
+from churn.delivery.about import about, write_about
 from churn.delivery.files import write_scores
 from churn.delivery.gathered import Gathered
-from churn.delivery.tally import Tally
-from churn.errors import BundleError, TableError
+from churn.delivery.tally import Tally, tally_told
+from churn.errors import BundleError
 from churn.jobs.bucketwise import Bucketwise, bucketwise
 from churn.jobs.clusterwise import Clusterwise, clusterwise
+from churn.jobs.drift import drift_warnings, table_warnings
+from churn.jobs.explained import Explained, by_the_budget
+from churn.jobs.finished import job_key, signals_key
+from churn.jobs.inputs import missing_inputs
 from churn.jobs.lists import list_warnings
 from churn.jobs.moments import cutoff_at
-from churn.jobs.outputs import check_scores_database, check_scores_out, store_scores
+from churn.jobs.outputs import Destination, check_destination, store_scores
 from churn.jobs.scoring import COLUMNS, Question
+from churn.jobs.survey import Survey
 from churn.jobs.unseen import unseen_warnings
 from churn.models.bundle import GOLDEN_TOLERANCE, Bundle, load_bundle
 from churn.models.champion import champion_of, newest_of
 from churn.tables.atomic import alone_at
+from churn.tables.findings import Issue
 from churn.timeline.cutoffs import Cutoff
 
 Progress = Callable[[str], None]
-
-
-UNREAD = {"text", "ended_reason"}
-"""Columns that no signal reads: a list is the same without them."""
+Engine = Bucketwise | Clusterwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,97 +67,182 @@ class Scored:
     Attributes:
         scores: one row per customer of the list, the columns of `COLUMNS`; `warning` too where inputs are missing,
             and `is_treated` where there is a table of treatments. None for a list of several buckets that was written
-            somewhere: it may be longer than memory.
+            somewhere: it may be longer than memory; and for one that was there already.
         tally: what the list holds.
         model_id: of the bundle.
         bundle: its folder.
-        cutoff: the moment of prediction.
+        cutoff: the moment of prediction, as it is told.
+        explained: whose scores come with reasons, as `--reasons` says it.
         warnings: what the user should know before acting on the list.
+        is_unchanged: whether the file was there already, made of the same, and was left as it is.
     """
 
     scores: pd.DataFrame | None
     tally: Tally
     model_id: str
     bundle: Path
-    cutoff: Cutoff
+    cutoff: str
+    explained: str
     warnings: tuple[str, ...]
+    is_unchanged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is asked for.
+
+    Attributes:
+        customers: ids; every one gets a row, scored or with the reason why not. None: everybody in the tables.
+        at: the cutoff, microseconds UTC; None: the midnight after the last activity.
+        explained: whose scores come with reasons; None: the top of the contact budget.
+    """
+
+    customers: Sequence[str] | None = None
+    at: int | None = None
+    explained: Explained | None = None
 
 
 def score(
-    config: Config, *, out: Path | None = None, to_database: bool = False, customers: Sequence[str] | None = None,
-    at: int | None = None, bundle: Path | None = None, progress: Progress = lambda _: None,
+    config: Config, *, out: Path | None = None, to_database: bool = False, has_bom: bool = False,
+    customers: Sequence[str] | None = None, at: int | None = None, explained: Explained | None = None,
+    bundle: Path | None = None, progress: Progress = lambda _: None,
 ) -> Scored:  # fmt: skip
     """Returns the scores of `customers` in their order (default: everybody eligible first by risk), written to `out`.
 
+    A file that was made of the same tables, model and settings is left as it is.
+
     Args:
         config: the project.
-        out: `.parquet`, `.csv` or `.jsonl`; nothing is written without it.
+        out: `.parquet`, `.csv`, `.jsonl` or `.xlsx`; nothing is written without it.
         to_database: whether they go to the table of `[output]` too.
+        has_bom: whether a CSV begins with a byte order mark, which tells Excel that it is UTF-8.
         customers: ids; every one gets a row, scored or with the reason why not. Default: everybody in the tables.
         at: the cutoff, microseconds UTC; default the midnight after the last activity.
+        explained: whose scores come with reasons; default: the top of the contact budget.
         bundle: a bundle's folder; default the champion, else the newest bundle.
         progress: told what goes on.
 
     Raises:
         ChurnError: no bundle, a damaged one, unusable tables, or an unwritable file.
     """
-    if out is not None:
-        check_scores_out(out, config=config)
-    if to_database:
-        check_scores_database(config, columns=COLUMNS)
+    destination = Destination(out, to_database=to_database, has_bom=has_bom, is_list=customers is not None)
+    check_destination(destination, config=config, explained=explained, columns=COLUMNS)
     opened = open_bundle(config, bundle)
-    warnings, model = list(opened.warnings), opened.bundle
-    if opened.is_strange and out is not None and out.exists():
-        raise BundleError(f"{out} is not overwritten: {warnings[-1]}")
-    if opened.is_strange and to_database:  # a table has no place for the warning
-        raise BundleError(f"nothing is written to the database: {warnings[-1]}")
-    with alone_at(out), _engine(config, opened, customers, progress) as engine:
-        columns = engine.columns()
-        without = missing_inputs(model, columns, config)
-        surveyed = engine.survey(model)
-        cutoff, doubts = cutoff_at(at, base=surveyed.base, target=model.target)
-        progress(f"scoring at {cutoff.label}")
-        question = Question(
-            opened.home, opened.model_id, model, cutoff, "; ".join(without), _columns(columns, without), customers
-        )
-        gathered = engine.score(question, surveyed.base)
-        warnings += [*without, *doubts, *unseen_warnings(surveyed.unseen)]
-        if customers is not None:
-            warnings += list_warnings(customers, unknown=gathered.ids(why="unknown"), known=engine.customers())
-        metadata = {"model_id": opened.model_id, "cutoff": cutoff.label, "warnings": "; ".join(warnings)}
-        tally = _deliver(gathered, config, out=out, metadata=metadata)
-        if to_database:
-            store_scores(gathered.reader(), config, is_whole=customers is None)
-        is_held = engine.is_in_memory or (out is None and not to_database)
-        scores = pd.concat(gathered.frames(), ignore_index=True) if is_held else None
-    return Scored(scores, tally, opened.model_id, opened.home, cutoff, tuple(warnings))
+    _refuse_strange(opened, destination)
+    order = Order(customers, at, explained)
+    with alone_at(out):
+        job = job_key(config, opened.model_id, order, destination)
+        made = None if out is None or to_database else about(out)
+        if job is not None and made is not None and made.get("job") == job:
+            return _unchanged(made, opened)
+        with _engine(config, opened, customers, progress) as engine:
+            return scored_by(engine, opened, order, destination, job=job)
+
+
+def scored_by(
+    engine: Engine, opened: Opened, order: Order, destination: Destination, *, job: str | None = None
+) -> Scored:
+    """Returns the scores that an engine makes of its tables, delivered to their destination; `job` names the work."""
+    config, model = engine.config, opened.bundle
+    surveyed = engine.survey(model, at=order.at)
+    cutoff, doubts = cutoff_at(order.at, base=surveyed.base, target=model.target)
+    engine.progress(f"scoring at {cutoff.label}")
+    without = missing_inputs(model, engine.columns(), config)
+    columns = _columns(engine.columns(), without)
+    explained = order.explained or by_the_budget(config, scored=0)
+    question = Question(
+        opened.home, opened.model_id, model, cutoff, "; ".join(without), columns, order.customers, explained
+    )
+    gathered = engine.score(question, surveyed.base)
+    manifests = gathered.manifests()
+    explained = order.explained or by_the_budget(config, scored=sum(one["scored"] for one in manifests))
+    if explained.is_chosen_together:
+        chosen = gathered.choose(explained.count)
+        if chosen:
+            engine.explain(question, surveyed.base, gathered, chosen)
+    warnings = [
+        *opened.warnings, *map(str, _telling(surveyed.issues)), *without, *doubts, *_doubts(surveyed, model, cutoff),
+    ]  # fmt: skip
+    if order.customers is None:
+        warnings += drift_warnings(model, [one["counts"] for one in manifests])
+    else:
+        warnings += list_warnings(order.customers, unknown=gathered.ids(why="unknown"), known=engine.customers())
+    metadata = {
+        "model_id": opened.model_id, "cutoff": cutoff.label, "signals": signals_key(model), "reasons": str(explained),
+        "data": json.dumps({name: str(digest) for name, digest in surveyed.data.items()}),
+        "warnings": json.dumps(warnings),
+    }  # fmt: skip
+    tally = _deliver(gathered, destination, metadata=metadata, job=job)
+    if destination.to_database:
+        store_scores(gathered.reader(), config, is_whole=order.customers is None)
+    is_held = engine.is_in_memory or not destination.is_any
+    scores = pd.concat(gathered.frames(), ignore_index=True) if is_held else None
+    return Scored(scores, tally, opened.model_id, opened.home, cutoff.label, str(explained), tuple(warnings))
 
 
 def _engine(
     config: Config, opened: Opened, customers: Sequence[str] | None, progress: Progress
-) -> AbstractContextManager[Bucketwise | Clusterwise]:
-    """Where the work is done, as `[engine] kind` says."""
+) -> AbstractContextManager[Engine]:
+    """Where the work is done, as `[engine] kind` says; no row is read before the inputs are known to be there."""
+    check = partial(_check_inputs, opened.bundle, config)
     if config.engine.kind == "spark":
-        return clusterwise(config, home=opened.home, customers=customers, progress=progress)
-    progress("reading tables")
-    return bucketwise(config, progress=progress)
+        return clusterwise(config, home=opened.home, customers=customers, check=check, progress=progress)
+    return bucketwise(config, check=check, progress=progress)
 
 
-def _columns(tables: Collection[str], without: Sequence[str]) -> tuple[str, ...]:
+def _check_inputs(bundle: Bundle, config: Config, columns: Mapping[str, Sequence[str]]) -> None:
+    missing_inputs(bundle, columns, config)
+
+
+def _refuse_strange(opened: Opened, destination: Destination) -> None:
+    """Numbers that differ from the training's take no good ones' place; a table has no place for the warning at all."""
+    if not opened.is_strange:
+        return
+    if destination.out is not None and destination.out.exists():
+        raise BundleError(f"{destination.out} is not overwritten: {opened.warnings[-1]}")
+    if destination.to_database:
+        raise BundleError(f"nothing is written to the database: {opened.warnings[-1]}")
+
+
+def _telling(issues: Sequence[Issue]) -> list[Issue]:
+    """The findings that change scores: rows dropped, and values mended or read as missing."""
+    return [issue for issue in issues if issue.severity != "info"]
+
+
+def _doubts(surveyed: Survey, model: Bundle, cutoff: Cutoff) -> list[str]:
+    return [*table_warnings(model, surveyed, cutoff=cutoff), *unseen_warnings(surveyed.unseen)]
+
+
+def _columns(tables: Mapping[str, Sequence[str]], without: list[str]) -> tuple[str, ...]:
     """The columns of a list: `is_treated` with a table of treatments, `warning` where inputs are missing."""
     treated = ["is_treated"] if "treatments" in tables else []
     return (*COLUMNS, *treated, *(["warning"] if without else []))
 
 
-def _deliver(gathered: Gathered, config: Config, *, out: Path | None, metadata: Mapping[str, str]) -> Tally:
-    """Writes the list to `out`, if given, and returns what it holds."""
-    tally = Tally()
+def _deliver(gathered: Gathered, destination: Destination, *, metadata: Mapping[str, str], job: str | None) -> Tally:
+    """Writes the list to its file, if there is one, and returns what it holds."""
+    tally, out = Tally(), destination.out
     frames = tally.watch(gathered.frames())
-    if out is not None:
-        write_scores(frames, out, metadata=metadata)
-    else:
+    if out is None:
         deque(frames, maxlen=0)
+        return tally
+
+    def told() -> dict[str, str]:  # when all rows have gone by
+        return {**metadata, "tally": json.dumps(tally.to_dict())}
+
+    write_scores(frames, out, metadata=told, has_bom=destination.has_bom, is_whole=destination.is_list)
+    # Not in the file itself, whose bytes depend on what stands in the tables and not on where they lie.
+    write_about(out, {**told(), **({} if job is None else {"job": job})})
     return tally
+
+
+def _unchanged(made: Mapping[str, str], opened: Opened) -> Scored:
+    told: dict[str, Any] = json.loads(made["tally"])
+    warnings = tuple(json.loads(made["warnings"]))
+    return Scored(
+        None, tally_told(told), opened.model_id, opened.home, made["cutoff"], made["reasons"], warnings,
+        is_unchanged=True,
+    )  # fmt: skip
 
 
 def open_bundle(config: Config, bundle: Path | None) -> Opened:
@@ -187,28 +279,3 @@ def find_bundle(config: Config, bundle: Path | None) -> tuple[Path, list[str]]:
         raise BundleError(f"no model in {models}; train one first: churn train")
     doubt = "no model has been promoted (none was better than the simple rules): this is the newest one"
     return newest, [doubt]
-
-
-def missing_inputs(bundle: Bundle, tables: Mapping[str, Collection[str]], config: Config) -> list[str]:
-    """Returns a warning about tables and columns that the model was trained with and that are absent now, if any.
-
-    Args:
-        bundle: the model.
-        tables: the columns of each table that is there.
-        config: the project.
-
-    Raises:
-        TableError: there are, and the configuration doesn't say `missing_table = "warn"`.
-    """
-    missing = [name for name in bundle.tables if name not in tables]
-    for name, columns in bundle.training.get("columns", {}).items():
-        if name in tables:
-            gone = {*columns} - {*tables[name]} - UNREAD
-            missing += sorted(f"{name}.{column}" for column in gone)
-    if not missing:
-        return []
-    told = f"the model was trained with {', '.join(missing)}, absent now: their signals are null"
-    if config.missing_table == "refuse":
-        fix = 'give what is missing in churn.toml, or set missing_table = "warn" to score without it'
-        raise TableError(f"{told}; {fix}")
-    return [told]

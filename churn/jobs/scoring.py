@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from churn.config import Config
 from churn.drivers.contributions import explain
 from churn.drivers.owners import owners_of
 from churn.drivers.reasons import reasons
 from churn.jobs.common import bundle_signals, threads_of
+from churn.jobs.explained import Explained
+from churn.models.base import Base
 from churn.models.bundle import Bundle
 from churn.models.frame import rows_at, why_not
-from churn.models.known import Known
+from churn.models.known import Known, prepare
+from churn.models.reference import Counts, counts_of
 from churn.timeline.cutoffs import Cutoff
 from churn.timeline.population import ELIGIBLE
 
+RANKS = (1, 2, 3)
+REASONS = tuple(f"{what}_{rank}" for what in ("driver", "reason", "owner") for rank in RANKS)
+"""The columns that say why."""
 COLUMNS = (
     "customer_id", "cutoff", "status", "why_not_scored", "p_leave", "p_silent", "p_vocal", "voice_status",
-    "percentile", "band", "p_no_visit_by_rhythm", "expected_spend", "value_at_risk", "driver_1", "driver_2", "driver_3",
-    "reason_1", "reason_2", "reason_3", "owner_1", "owner_2", "owner_3", "model_id",
+    "percentile", "band", "p_no_visit_by_rhythm", "expected_spend", "value_at_risk", *REASONS, "model_id",
 )  # fmt: skip
-_TEXTS = ("voice_status", "band", *(f"{what}_{rank}" for what in ("driver", "reason", "owner") for rank in (1, 2, 3)))
+_TEXTS = ("voice_status", "band", *REASONS)
 _NUMBERS = ("p_leave", "p_silent", "p_vocal", "percentile", "p_no_visit_by_rhythm", "expected_spend", "value_at_risk")
 _NOBODY = pd.DataFrame({
     **dict.fromkeys(_NUMBERS, pd.Series(dtype=float)), **dict.fromkeys(_TEXTS, pd.Series(dtype=object)),
     "is_treated": pd.Series(dtype="boolean"),
 })  # fmt: skip
+ALL = Explained("all")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,7 @@ class Question:
         without: what the model was trained with and is absent now, as it is told; empty for nothing.
         columns: of the list.
         customers: the list in its order; None for everybody.
+        explained: whose scores come with reasons.
     """
 
     home: Path
@@ -55,24 +64,47 @@ class Question:
     without: str
     columns: tuple[str, ...]
     customers: Sequence[str] | None
+    explained: Explained = ALL
 
 
-def answer(question: Question, known: Known, customers: Sequence[str] | None, *, config: Config) -> pd.DataFrame:
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What becomes of one bucket.
+
+    Attributes:
+        scores: of the listed customers in their order, or of everybody by risk.
+        scored: how many distinct customers have a score.
+        counts: in which bins of the reference their features lie.
+    """
+
+    scores: pd.DataFrame
+    scored: int
+    counts: Counts
+
+
+def answer(question: Question, known: Known, customers: Sequence[str] | None, *, config: Config) -> Answer:
     """Returns the scores of the listed customers of a bucket in their order, or of everybody of it."""
-    told = score_known(known, question.bundle, question.cutoff, customers=customers, config=config)
+    found = score_known(
+        known, question.bundle, question.cutoff, customers=customers, explained=question.explained, config=config
+    )
+    told = found.scores
     told["is_treated"] = told["is_treated"].astype("boolean")
-    return told.assign(model_id=question.model_id, warning=question.without)
+    told = told.assign(model_id=question.model_id, warning=question.without)
+    return Answer(told, found.scored, found.counts)
 
 
 def score_known(
-    known: Known, bundle: Bundle, cutoff: Cutoff, *, customers: Sequence[str] | None, config: Config
-) -> pd.DataFrame:
+    known: Known, bundle: Bundle, cutoff: Cutoff, *, customers: Sequence[str] | None, config: Config,
+    explained: Explained = ALL,
+) -> Answer:  # fmt: skip
     """Returns the score columns (but `model_id`) of the listed customers in their order, or of everybody by risk."""
     ids = known.customers if customers is None else pa.array(list(customers), pa.string())
     codes = known.codes_of(ids)
     why = np.append(why_not(known, bundle.target, cutoff, prior=bundle.prior), "unknown")[codes]
     eligible = np.unique(codes[why == ELIGIBLE])
-    scored = _scored_rows(known, bundle, cutoff, eligible, config) if len(eligible) else _NOBODY
+    scored, counts = _NOBODY, list[npt.NDArray[np.int64]]()
+    if len(eligible):
+        scored, counts = _scored_rows(known, bundle, cutoff, eligible, explained, config)
     position = pd.Series(np.arange(len(eligible)), index=eligible).reindex(codes)
     listed = scored.take(position.fillna(0).to_numpy(np.int64)) if len(scored) else scored.reindex(range(len(codes)))
     listed = listed.reset_index(drop=True).mask(pd.Series(why != ELIGIBLE), other=None)
@@ -84,21 +116,39 @@ def score_known(
         listed = listed.sort_values(
             ["status", "percentile", "p_leave", "customer_id"], ascending=[False, False, False, True]
         )
-    return listed.reset_index(drop=True)
+    return Answer(listed.reset_index(drop=True), len(eligible), counts)
 
 
-def _scored_rows(known: Known, bundle: Bundle, cutoff: Cutoff, codes: np.ndarray, config: Config) -> pd.DataFrame:
+def reasons_of(
+    question: Question, tables: Mapping[str, pa.Table], chosen: Sequence[str], *, base: Base, config: Config
+) -> pd.DataFrame:
+    """Returns customer_id and `REASONS` of some scored customers, sorted by id; the rows of others are left alone.
+
+    Args:
+        question: what was asked when they were scored.
+        tables: of one bucket.
+        chosen: ids of that bucket.
+        base: all customers together.
+    """
+    if not chosen:
+        return _unexplained().assign(customer_id=pd.Series(dtype=object))[["customer_id", *REASONS]]
+    ids = pa.array(sorted(chosen), pa.string())
+    few = {name: table.filter(pc.is_in(table["customer_id"], value_set=ids)) for name, table in tables.items()}
+    bundle, cutoff = question.bundle, question.cutoff
+    known = prepare(few, config=config, activity_kind=bundle.target.activity, base=base)
+    frame = pd.DataFrame({"customer": known.codes_of(ids), "at": cutoff.at})
+    told = _told(bundle, _signals(known, frame, bundle, config), config)
+    told.insert(0, "customer_id", ids.to_pylist())
+    return told
+
+
+def _scored_rows(
+    known: Known, bundle: Bundle, cutoff: Cutoff, codes: npt.NDArray[np.int64], explained: Explained, config: Config
+) -> tuple[pd.DataFrame, Counts]:
     frame = rows_at(known, cutoff, codes=codes, prior=bundle.prior)
-    # On a cluster each core has a task of its own.
-    threads = 1 if config.engine.kind == "spark" else threads_of(config)
-    features = bundle_signals(known, frame, bundle, threads=threads)
+    features = _signals(known, frame, bundle, config)
     predicted = bundle.predict(features, voice_status=frame["voice_status"].to_numpy(str))
     percentile = bundle.percentile(predicted["margin"].to_numpy())
-    values = explain(bundle.factors, bundle.matched(features))
-    told = reasons(
-        features, values, bundle.recipes, currency=config.currency, activity=bundle.target.activity,
-        horizon_days=bundle.target.horizon_days, owners=owners_of(config),
-    )  # fmt: skip
     bands = np.array(config.bands.names, object)[np.searchsorted(config.bands.edges, percentile, side="right")]
     figures = pd.DataFrame({
         "p_leave": predicted["p_leave"], "p_silent": predicted["p_silent"], "p_vocal": predicted["p_vocal"],
@@ -106,4 +156,26 @@ def _scored_rows(known: Known, bundle: Bundle, cutoff: Cutoff, codes: np.ndarray
         "p_no_visit_by_rhythm": frame["p_no_visit_by_rhythm"], "expected_spend": frame["expected_spend"],
         "value_at_risk": predicted["p_leave"] * frame["expected_spend"], "is_treated": frame["is_treated"],
     })  # fmt: skip
-    return pd.concat([figures, told.set_index(figures.index)], axis=1)
+    is_told = explained.at_once(predicted["p_leave"].to_numpy())
+    told = _told(bundle, features if is_told.all() else features[is_told], config) if is_told.any() else _unexplained()
+    counts = counts_of(bundle.reference, features, bundle.recipes)
+    return pd.concat([figures, told.reindex(figures.index)], axis=1), counts
+
+
+def _signals(known: Known, frame: pd.DataFrame, bundle: Bundle, config: Config) -> pd.DataFrame:
+    # On a cluster each core has a task of its own.
+    threads = 1 if config.engine.kind == "spark" else threads_of(config)
+    return bundle_signals(known, frame, bundle, threads=threads)
+
+
+def _told(bundle: Bundle, features: pd.DataFrame, config: Config) -> pd.DataFrame:
+    """The reasons of rows, with their index."""
+    values = explain(bundle.factors, bundle.matched(features), bundle.recipes)
+    return reasons(
+        features, values, bundle.recipes, currency=config.currency, activity=bundle.target.activity,
+        horizon_days=bundle.target.horizon_days, owners=owners_of(config),
+    )  # fmt: skip
+
+
+def _unexplained() -> pd.DataFrame:
+    return pd.DataFrame(dict.fromkeys(REASONS, pd.Series(dtype=object)))

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from churn.config import Config
-from churn.drivers.contributions import explain, of_signals
+from churn.drivers.contributions import explain
 from churn.errors import LeakError
 from churn.jobs.common import attributes_of, check_activity, check_enough, threads_of
 from churn.jobs.hearing import Hearing, hearing_of, voice_learnt
@@ -28,9 +28,10 @@ from churn.models.fingerprint import fingerprint
 from churn.models.frame import learn_prior, rows
 from churn.models.leak import leaking_signals
 from churn.models.matrix import category_columns
+from churn.models.reference import learn_reference
 from churn.models.verdict import judge
 from churn.signals.catalogue import recipes_for
-from churn.signals.recipes import Recipe
+from churn.signals.recipes import YEAR, Recipe
 from churn.tables.upto import upto
 
 RESULT_SCHEMA = 1
@@ -68,7 +69,7 @@ def train(config: Config, *, allow_leak: bool = False, progress: Progress = lamb
     if judged["verdict"]["is_promoted"]:
         promote(home)
     explained = _sample(material, bundle, EXPLAINED_ROWS)
-    values = explain(factors, explained)
+    values = explain(factors, explained, bundle.recipes)
     result = {
         "schema": RESULT_SCHEMA,
         "run_id": None,
@@ -83,13 +84,13 @@ def train(config: Config, *, allow_leak: bool = False, progress: Progress = lamb
         "horizon": schedule.horizon,
         "silence": silence_of(factors, predictions),
         "voice": heard,
-        "drivers": strengths_of(of_signals(values, bundle.recipes)),
+        "drivers": strengths_of(values.by_signal),
         "findings": [issue.to_dict() for issue in lesson.issues],
         "notes": [*lesson.notes, *factors.notes],
         "warnings": [],
     }
     progress("drawing, reporting and tracking")
-    pictures = pictures_of(result, predictions, values, explained)
+    pictures = pictures_of(result, predictions, values.by_feature, explained)
     keep_record(result, pictures, config=config, home=home, data=bundle.training["data"])
     return {**result, "seconds": round(time.monotonic() - started, 1)}
 
@@ -151,6 +152,11 @@ def _bundle(material: Material, recipes: tuple[Recipe, ...], schedule: Schedule,
             **_training(material, schedule), "data": fingerprint(material.known.tables),
             "columns": {name: sorted(table.column_names) for name, table in sorted(material.known.tables.items())},
         },
+        # A year of cutoffs: held against one season alone, every other season would look different.
+        reference=learn_reference(
+            material.features, recipes, material.known.tables,
+            rows=material.frame["at"].to_numpy() >= schedule.cutoffs[-1].moved(-YEAR).at,
+        ),
     )  # fmt: skip
 
 

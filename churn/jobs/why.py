@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from churn.config import Config
-from churn.drivers.contributions import explain, of_signals, points
+from churn.drivers.contributions import explain, points
 from churn.drivers.owners import owners_of
 from churn.drivers.reasons import reasons
 from churn.errors import TableError
 from churn.jobs.common import bundle_signals
+from churn.jobs.inputs import missing_inputs
 from churn.jobs.lists import list_warnings
 from churn.jobs.moments import cutoff_at
-from churn.jobs.score import missing_inputs, open_bundle
+from churn.jobs.score import open_bundle
 from churn.jobs.scoring import score_known
 from churn.models.bundle import Bundle
 from churn.models.frame import rows_at
@@ -52,7 +53,7 @@ def why(
         doubts = list_warnings([customer_id], unknown=[customer_id], known=known.customers.to_pylist())
         raise TableError(["no table has a customer of that id; ids are text and must match to the letter", *doubts])
     cutoff, doubts = cutoff_at(at, base=known.base, target=model.target)
-    scores = score_known(known, model, cutoff, customers=[customer_id], config=config)
+    scores = score_known(known, model, cutoff, customers=[customer_id], config=config).scores
     row = scores.astype(object).where(scores.notna(), None).to_dict("records")[0]
     warnings = [*opened.warnings, *without, *doubts]
     told: dict[str, Any] = {
@@ -73,9 +74,9 @@ def why(
 def _drivers(known: Known, bundle: Bundle, code: int, cutoff: Cutoff, config: Config) -> dict[str, Any]:
     frame = rows_at(known, cutoff, codes=np.array([code]), prior=bundle.prior)
     features = bundle_signals(known, frame, bundle)
-    values = explain(bundle.factors, features)
-    by_signal = of_signals(values, bundle.recipes).iloc[0]
-    margin, calibration = values.sum(axis=1), bundle.factors.calibration
+    values = explain(bundle.factors, bundle.matched(features), bundle.recipes)
+    by_signal = values.by_signal.iloc[0]
+    margin, calibration = values.margin, bundle.factors.calibration
     found: dict[str, Any] = {}
     for name, lowering in (("raises", False), ("lowers", True)):
         told = reasons(

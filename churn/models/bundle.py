@@ -9,7 +9,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,15 @@ from churn.models.calibration import calibration_from_json
 from churn.models.ensemble import RhythmMember
 from churn.models.factors import Factors, SilentFactor
 from churn.models.matrix import matrix_of
+from churn.models.reference import Reference, reference_told
 from churn.models.target import Target
 from churn.models.voice_model import VoiceModel, voice_model_told
 from churn.signals.recipes import Recipe, recipe_of
 from churn.timeline.mbg_nbd import MbgNbd
 from churn.timeline.rhythm import Prior
 
-SCHEMA = 1
+SCHEMA = 2
+"""1 had no reference (scoring could not tell whether customers still look as they did in training), no voice model."""
 GOLDEN_ROWS = 32
 GOLDEN_TOLERANCE = 1e-12
 CHECKSUMS = "SHA256SUMS"
@@ -50,6 +52,7 @@ class Bundle:
         tables: the tables it was trained with.
         training: cutoffs, rows, leave rate, data fingerprint: facts about the training, no clock.
         voice: how likely customers are to say that something is wrong, None where nobody can be heard.
+        reference: how signals were spread in training.
     """
 
     target: Target
@@ -60,6 +63,7 @@ class Bundle:
     tables: tuple[str, ...]
     training: dict[str, Any]
     voice: VoiceModel | None = None
+    reference: Reference = field(default_factory=Reference)
 
     @property
     def features(self) -> list[str]:
@@ -189,6 +193,7 @@ def _files_of(bundle: Bundle, golden: pd.DataFrame) -> dict[str, str]:
         "tables": list(bundle.tables),
         "training": bundle.training,
         "voice": None if bundle.voice is None else bundle.voice.to_json(),
+        "reference": bundle.reference.to_dict(),
         "golden": _golden(bundle, golden),
     }
     texts["bundle.json"] = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
@@ -310,4 +315,5 @@ def _parsed(content: dict[str, Any], texts: dict[str, str]) -> Bundle:
         tables=tuple(content["tables"]),
         training=content["training"],
         voice=_voice_parsed(content["voice"], texts),
+        reference=reference_told(content["reference"]),
     )

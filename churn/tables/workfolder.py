@@ -1,8 +1,8 @@
 """The work folder: where a run too large for memory keeps what it has finished, so that a rerun goes on from there.
 
 Each run has a folder of its own under `.churn-work`, named by a key of all it depends on and locked by the living
-process. A run that is killed, interrupted or hindered (by a full disk, say) leaves its folder: the next run with the same key goes
-on in it, any other removes it.
+process. A run that is killed, interrupted or hindered (by a full disk, say) leaves its folder: the next run with the
+same key goes on in it, any other removes it.
 """
 
 from __future__ import annotations

@@ -1,0 +1,56 @@
+"""Finished: what a file of scores was made of, so that nothing is done twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Protocol
+
+from churn import __version__
+from churn.config import Config
+from churn.jobs.explained import Explained
+from churn.jobs.outputs import Destination
+from churn.models.bundle import Bundle
+from churn.tables.buckets import sources_key
+
+_ASIDE = {"directory", "source", "engine", "tracking", "output", "models"}
+"""Settings that change no score."""
+
+
+class Asked(Protocol):
+    """What is asked for; `churn.jobs.score.Order`."""
+
+    @property
+    def customers(self) -> Sequence[str] | None:
+        """The list, or everybody."""
+
+    @property
+    def at(self) -> int | None:
+        """The cutoff, if one is given."""
+
+    @property
+    def explained(self) -> Explained | None:
+        """Whose scores come with reasons, if that is said."""
+
+
+def job_key(config: Config, model_id: str, order: Asked, destination: Destination) -> str | None:
+    """Returns a name of all that a file of scores depends on; None where a source does not tell when it changes."""
+    sources = sources_key(config)
+    if sources is None:
+        return None
+    settings = config.model_dump(mode="json", exclude=_ASIDE)
+    customers = None if order.customers is None else list(order.customers)
+    told = [
+        __version__, settings, sources, model_id, order.at, customers, str(order.explained), destination.has_bom,
+    ]  # fmt: skip
+    return _digest(told)
+
+
+def signals_key(bundle: Bundle) -> str:
+    """Returns a name of the signals of a model: of all their recipes with the labels they were frozen with."""
+    return _digest([recipe.as_dict() for recipe in bundle.recipes])
+
+
+def _digest(told: object) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
