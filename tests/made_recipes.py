@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from churn.signals import recipes_for
+from churn.signals.hidden import hidden_recipes
 from churn.signals.recipes import Recipe
 from churn.tables.contract import CONTRACT
 
@@ -52,7 +53,8 @@ def full_tables() -> dict[str, pa.Table]:
 def every_recipe(*, activity: str = "purchases", without: tuple[str, ...] = ()) -> tuple[Recipe, ...]:
     tables = {name: table for name, table in full_tables().items() if name not in without}
     attributes = ("region", "age", "is_member")
-    return recipes_for(tables, horizon_days=HORIZON_DAYS, attributes=attributes, activity=activity)
+    found = recipes_for(tables, horizon_days=HORIZON_DAYS, attributes=attributes, activity=activity)
+    return (*found, *hidden_recipes(tables))
 
 
 ALL = every_recipe()

@@ -14,6 +14,7 @@ from made_up import ATTRIBUTES, made_row, tables_of
 
 from churn.signals.catalogue import recipes_for
 from churn.signals.derived import DERIVED_HOWS
+from churn.signals.hidden import hidden_recipes
 from churn.signals.local import compute_signals
 from churn.signals.offered import LEAST_CUSTOMERS, MOST_KINDS, kinds_of, labels_of
 from churn.signals.plan import BASE_HOWS
@@ -78,6 +79,7 @@ def test_the_page_of_signals_explains_every_column_and_nothing_else() -> None:
         *everything(),
         *everything("visits"),
         *recipes_for({"transactions": ALL["transactions"]}, horizon_days=60),
+        *hidden_recipes(ALL),
     )
     unexplained = {recipe.name for recipe in recipes if not any(re.fullmatch(one, recipe.name) for one in patterns)}
     assert not unexplained

@@ -124,6 +124,10 @@ incidents_unfollowed_count_365d=1
     1 thing went wrong in the last 365 days and she said nothing within 14 days.
 severity_unfollowed_sum_180d=3
     After incidents in the last 180 days with a severity of 3 in total she said nothing within 14 days.
+hidden_friction_sum_90d=2.25
+    What she never mentioned of the last 90 days weighs 2.2: severity, less where she is the kind that speaks.
+young_friction_sum_30d=1.5
+    Something went wrong in the last 14 days and she has not mentioned it so far.
 stopped_talking_90d=1 words_count_90d=0 words_count_365d=1
     Not heard from her in the last 90 days; once in the last 365.
 response_rate_change_90d=-0.35 response_rate_90d=0.25 response_rate=0.6

@@ -16,7 +16,7 @@ RULES = {
     "severity": "How often everybody speaks at that severity",
 }
 _GROUPS = {"kind": "What went wrong", "channel": "Where", "month": "Month"}
-_COLUMNS = ["Went wrong", "Told", "Never mentioned", "Expected told", "Never mentioned, though the kind that speaks"]
+_COLUMNS = ["Went wrong", "Told", "Never mentioned", "Expected told", "Silent, though the kind that speaks"]
 _CONTACTS = "unresolved_contact"
 _TOGETHER = "other"
 MOST_SHOWN = 13
@@ -122,4 +122,4 @@ def _table(name: str, rows: list[dict[str, Any]]) -> Table:
         }
         for row in (rows[-MOST_SHOWN:] if name == "month" else rows[:MOST_SHOWN])
     ]  # fmt: skip
-    return {"first": _GROUPS.get(name, name.replace("_", " ")), "columns": _COLUMNS, "rows": told}
+    return {"first": _GROUPS.get(name, name.replace("_", " ").capitalize()), "columns": _COLUMNS, "rows": told}

@@ -208,8 +208,9 @@ def hidden_friction(recipe: Recipe, row: Row, x: float) -> Told:
     """Returns what weighs on her that she never mentioned."""
     if x == 0:
         return Told(f"Nothing that went wrong {period(recipe.window)} was left unsaid.", -1)
-    text = f"What went wrong {period(recipe.window)} and she never mentioned weighs {number(x)}"
-    return Told(f"{text} (severity, the more of it the less she is the kind that speaks).", 1)
+    window = period(recipe.window).removeprefix("in ")
+    text = f"What she never mentioned of {window} weighs {number(x)}"
+    return Told(f"{text}: severity, less where she is the kind that speaks.", 1)
 
 
 def young_friction(recipe: Recipe, row: Row, x: float) -> Told:

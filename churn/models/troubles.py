@@ -97,7 +97,7 @@ def troubles_of(tables: Tables, *, customers: pa.StringArray, voice: Events) -> 
     events = events_of(pa.concat_tables(parts), customers=customers)
     customer = events.customer
     told = first_known(customer, events.time, FOLLOW_DAYS * DAY, voice.starts, voice.time, voice.known)
-    last, names = _last_channel(tables, customers, customer, events.time)
+    last, names = _last_channel(tables, customers, customer, events.time.copy())  # the kernel wants writable arrays
     ordered, order_names, amount = _orders(tables, events, customers)
     channels = tuple(sorted({*names, *order_names, *events.labels["channel"]}))
     own = events.columns["channel"].astype(np.int64)

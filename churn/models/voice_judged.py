@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from churn.models.metrics import auroc, brier, ece
+from churn.models.metrics import auroc, brier, ece, perfect_ece
 from churn.models.troubles import Troubles
 from churn.models.voice_model import Learnt, VoiceModel, VoiceRows, fit_voice
 from churn.models.voice_rows import OWN_COUNT, OWN_TOLD, own_telling
@@ -30,7 +30,8 @@ class JudgedVoice:
 
     Attributes:
         learnt: the model that was judged.
-        metrics: auroc, brier and ece of the model and of each simple rule by name; empty where too little went wrong.
+        metrics: auroc, brier, ece and ece_perfect (a perfect model's, by chance alone) of the model and of each simple
+            rule by name; empty where too little went wrong.
         troubles: how many were judged.
         told: how many of them she told of.
     """
@@ -60,7 +61,10 @@ def judge_voice(rows: VoiceRows, *, first: int, settled: int) -> JudgedVoice:
     if min(y.sum(), len(y) - y.sum()) >= MIN_OF_EACH:
         told = {"model": learnt.model.predict(rows.troubles, later, rows.signals.iloc[later])}
         told |= _rules(rows, learnt, later)
-        metrics = {name: {"auroc": auroc(y, p), "brier": brier(y, p), "ece": ece(y, p)} for name, p in told.items()}
+        metrics = {
+            name: {"auroc": auroc(y, p), "brier": brier(y, p), "ece": ece(y, p), "ece_perfect": perfect_ece(p)}
+            for name, p in told.items()
+        }
     return JudgedVoice(learnt, metrics, len(later), int(y.sum()))
 
 

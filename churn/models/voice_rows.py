@@ -80,7 +80,7 @@ def own_telling(troubles: Troubles, rows: Int64, *, expected: Float64) -> dict[s
         rows: places of the troubles.
         expected: the chance with which everybody tells of each trouble, shape (troubles,).
     """
-    at, customer = troubles.time[rows], troubles.customer[rows]
+    at, customer = troubles.time[rows].copy(), troubles.customer[rows]
     edges = edges_of(troubles.starts, troubles.time, customer, at, np.array([WHOLE]))
     micro = np.rint(expected * 1e6).astype(np.int64)  # whole millionths: the same sum in any company
 
