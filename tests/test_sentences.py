@@ -248,11 +248,11 @@ def test_every_sentence_belongs_to_a_recipe_and_all_but_the_users_own_have_one()
 
 
 def test_a_recipe_without_a_sentence_is_told_by_its_plain_name() -> None:
-    recipe = Recipe("silence", "hidden_friction", "sum", "incidents", "friction", 90)
+    recipe = Recipe("silence", "hidden_worry", "sum", "incidents", "worry", 90)
     rows = Rows(pd.DataFrame({recipe.name: [2.345]}), wording=Wording("EUR", "purchases", HORIZON_DAYS))
     found = sentence(recipe, rows.at(0))
     assert found is not None
-    assert found.text == "Hidden friction (total, in the last 90 days): 2.3."
+    assert found.text == "Hidden worry (total, in the last 90 days): 2.3."
 
 
 def test_codes_of_a_category_are_told_by_their_labels() -> None:
