@@ -18,6 +18,15 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Table:
+    """A table with a sentence above it."""
+
+    about: str
+    header: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """One part of the benchmark.
 
@@ -29,6 +38,7 @@ class Part:
         rows: a table of models and their figures.
         notes: sentences to read with them.
         figures: the main figures for the log, by name.
+        more: further tables.
     """
 
     name: str
@@ -38,6 +48,7 @@ class Part:
     rows: list[tuple[str, ...]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     figures: dict[str, str] = field(default_factory=dict)
+    more: list[Table] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +119,8 @@ def _part(part: Part) -> list[str]:
         found.append(table(("figure", "measured", "target", "verdict"), checks))
     if part.rows:
         found.append(table(part.header, part.rows))
+    for told in part.more:
+        found += [told.about, table(told.header, told.rows)]
     return [*found, *part.notes]
 
 

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from pathlib import Path
 
 from figures import Results, table
 
-COMMAND = "python benchmarks/protocols.py --version VERSION --date YYYY-MM-DD --write docs/results.md"
 LOG_HEADING = "## Runs on the test cutoffs"
 LOG_HEADER = ("date", "version", "figures", "targets")
+BLOCKS = ("accuracy", "protocols")
+"""What a page holds before its log, in this order; each benchmark rewrites its own block and leaves the other."""
+_MARK = re.compile(r"^<!-- made by (\w+) -->$", re.MULTILINE)
 _ABOUT = """\
 # Results
 
-Written by the benchmark, not by hand:
+Written by the benchmarks, not by hand: each block says by which command. Every figure of a model is the mean of the
+cutoffs; an interval is 95 % over customers drawn jointly for all cutoffs (it doesn't cover shocks that all customers
+share). Figures marked "elsewhere" were measured elsewhere on the same protocol; all others come from these runs."""
+_MADE = """\
+Version {version}, {date}; Python {python}, {cores} cores:
 
-    {command}
-
-Version {version}, {date}; Python {python}, {cores} cores. Every figure of a model is the mean of the test cutoffs; an
-interval is 95 % over customers drawn jointly for all cutoffs (it doesn't cover shocks that all customers share).
-Figures marked "elsewhere" were measured elsewhere on the same protocol; all others come from this run."""
-""
+    {command}"""
 _LOG = """\
 The test cutoffs are for judging a frozen version, once: whoever looks at them to choose between two models has begun
 to fit them. So every run on them is listed here, the good and the bad, and choices are made on the development cutoffs
@@ -53,17 +55,31 @@ def earlier_runs(page: Path) -> list[tuple[str, ...]]:
     return [tuple(cell.strip() for cell in row.strip("|").split("|")) for row in rows[2:]]
 
 
-def write_page(page: Path, results: Results, *, version: str, date: str) -> None:
-    """Writes the page with this run's tables, and this run added to the log.
+def write_page(page: Path, results: Results, *, block: str, command: str, version: str, date: str) -> None:
+    """Writes the page with this run's tables in its block, the other block as it was, and this run added to the log.
 
     Raises:
         ValueError: the page is there and isn't ours to overwrite.
     """
     runs = [*earlier_runs(page), log_row(results, version=version, date=date)]
-    about = _ABOUT.format(
-        command=COMMAND, version=version, date=date, python=platform.python_version(), cores=os.cpu_count()
+    made = _MADE.format(
+        command=command, version=version, date=date, python=platform.python_version(), cores=os.cpu_count()
     )
-    text = "\n\n".join([about, results.to_text(), LOG_HEADING, _LOG, table(LOG_HEADER, runs)])
+    blocks = {**_earlier_blocks(page), block: f"{made}\n\n{results.to_text()}"}
+    told = [f"<!-- made by {name} -->\n\n{blocks[name]}" for name in BLOCKS if name in blocks]
+    text = "\n\n".join([_ABOUT, *told, LOG_HEADING, _LOG, table(LOG_HEADER, runs)])
     draft = page.with_name(f".{page.name}.draft")
     draft.write_text(text + "\n", encoding="utf-8")
     draft.replace(page)
+
+
+def _earlier_blocks(page: Path) -> dict[str, str]:
+    """The blocks of an existing page by name; on a page without marks all of it is of the protocols."""
+    if not page.exists():
+        return {}
+    text = page.read_text(encoding="utf-8").partition(LOG_HEADING)[0]
+    _, *marked = _MARK.split(text)
+    if marked:
+        return {name: told.strip() for name, told in zip(marked[::2], marked[1::2], strict=True)}
+    start = text.find("\n## ")
+    return {"protocols": text[start:].strip()} if start >= 0 else {}

@@ -28,6 +28,7 @@ SIMPLE_RULES = ("mbg_nbd", "rfm_logistic", "recency", "own_gap", "halved_window"
 SILENT_MODELS = ("model_silent", "p_leave_alone", "p_leave_x_share", "silence_rule")
 MOST_MEMORY = 2 * 1024**3
 MOST_SECONDS = 240.0
+COMMAND = "python benchmarks/protocols.py --version VERSION --date YYYY-MM-DD --write docs/results.md"
 SEED = 7
 FULL_CUSTOMERS, FULL_MONTHS = 6_000, 24
 QUICK_CUSTOMERS, QUICK_MONTHS = 600, 15
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             earlier_runs(given.write)  # a page that is not ours is refused now, not after minutes
         results = quick(given.data) if given.quick else full(given.data)
         if given.write is not None:
-            write_page(given.write, results, version=given.version, date=given.date)
+            write_page(given.write, results, block="protocols", command=COMMAND, version=given.version, date=given.date)
     except (CommandFailed, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return UNUSABLE

@@ -107,7 +107,9 @@ def test_the_log_keeps_every_run_and_foreign_pages_are_refused(tmp_path: Path) -
         part = figures.Part(
             "ORII-90", "who leaves", [figures.Check("AUROC", "0.78", "above 0.77", is_met)], figures={"AUROC": "0.78"}
         )
-        page.write_page(out, figures.Results([part], []), version="1.0", date=date)
+        page.write_page(
+            out, figures.Results([part], []), block="protocols", command="measure", version="1.0", date=date
+        )
     assert page.earlier_runs(out) == [
         ("2025-01-01", "1.0", "ORII-90 AUROC 0.78", "short: ORII-90: AUROC"),
         ("2025-02-01", "1.0", "ORII-90 AUROC 0.78", "all met"),

@@ -13,26 +13,23 @@ import pandas as pd
 from churn.config import Config
 from churn.drivers.contributions import explain
 from churn.errors import LeakError
-from churn.jobs.common import attributes_of, check_activity, check_enough, threads_of
-from churn.jobs.hearing import Hearing, hearing_of, voice_learnt
-from churn.jobs.learning import Lesson, lesson_of
+from churn.jobs.common import check_activity, check_enough
+from churn.jobs.hearing import voice_learnt
+from churn.jobs.learning import lesson_of
+from churn.jobs.material import material_of
 from churn.jobs.record import keep_record, pictures_of, population_of, silence_of, strengths_of
 from churn.jobs.schedule import Schedule, schedule_of
 from churn.models.backtest import Material, learn_by, run_backtest
-from churn.models.boosting import Growing
 from churn.models.bundle import GOLDEN_ROWS, Bundle, save_bundle
 from churn.models.champion import promote
 from churn.models.ensemble import ensemble_margin
 from churn.models.factors import Factors, TrainingRows
 from churn.models.fingerprint import fingerprint
-from churn.models.frame import learn_prior, rows
 from churn.models.leak import leaking_signals
 from churn.models.matrix import category_columns
 from churn.models.reference import learn_reference
 from churn.models.verdict import judge
-from churn.signals.catalogue import recipes_for
 from churn.signals.recipes import YEAR, Recipe
-from churn.tables.upto import upto
 
 RESULT_SCHEMA = 1
 EXPLAINED_ROWS = 4_000
@@ -50,7 +47,8 @@ def train(config: Config, *, allow_leak: bool = False, progress: Progress = lamb
         known = lesson.known
         check_activity(known.base, config.activity)
         schedule = schedule_of(config, known)
-        material, recipes, hearing = _material(config, lesson, schedule, progress)
+        made = material_of(config, lesson, schedule, progress=progress)
+    material, recipes = made.material, made.recipes
     rows_before, _, frame_before = material.training_rows(schedule.tests[0].at)
     check_enough(frame_before["customer"], has_left=rows_before.has_left)
     _sound_leak_alarm(rows_before, recipes, allow_leak=allow_leak)
@@ -63,7 +61,7 @@ def train(config: Config, *, allow_leak: bool = False, progress: Progress = lamb
     progress("final model")
     factors = learn_by(material, known.settled)
     learnt = tuple(recipe for recipe in recipes if recipe.name in set(factors.leave.feature_name()))
-    voice, heard = voice_learnt(hearing, known, first=schedule.tests[0].at, config=config)
+    voice, heard = voice_learnt(made.hearing, known, first=schedule.tests[0].at, config=config)
     bundle = replace(_bundle(material, learnt, schedule, factors), voice=voice)
     model_id, home = save_bundle(bundle, config.resolve(config.models), golden=_sample(material, bundle, GOLDEN_ROWS))
     if judged["verdict"]["is_promoted"]:
@@ -93,33 +91,6 @@ def train(config: Config, *, allow_leak: bool = False, progress: Progress = lamb
     pictures = pictures_of(result, predictions, values.by_feature, explained)
     keep_record(result, pictures, config=config, home=home, data=bundle.training["data"])
     return {**result, "seconds": round(time.monotonic() - started, 1)}
-
-
-def _material(
-    config: Config, lesson: Lesson, schedule: Schedule, progress: Progress
-) -> tuple[Material, tuple[Recipe, ...], Hearing]:
-    """Rows and signals at every cutoff of the schedule; what is learnt here is learnt before the first test cutoff."""
-    known, first, target = lesson.known, schedule.tests[0].at, schedule.target
-    prior = learn_prior(known, first)
-    recipes = recipes_for(
-        upto(known.tables, first), horizon_days=target.horizon_days, gap_days=target.gap_days,
-        attributes=attributes_of(config), activity=target.activity,
-    )  # fmt: skip
-    moments = tuple(sorted({*schedule.cutoffs, *schedule.tests}))
-    frame = rows(known, target, moments, prior=prior)
-    progress("learning who speaks when something goes wrong")
-    growing = Growing(config.seed, threads_of(config), tuple(category_columns(recipes)))
-    cutoffs = [cutoff.at for cutoff in moments]
-    hearing = hearing_of(known, recipes, first=first, cutoffs=cutoffs, target=target, growing=growing)
-    recipes = (*recipes, *hearing.recipes)
-    progress(f"computing {len(recipes)} signals for {len(frame):,} rows at {len(moments)} cutoffs")
-    features = lesson.signals(known, frame, recipes, target, prior)
-    hearing.fill(features, known, frame, recipes, target=target, prior=prior)
-    material = Material(
-        known=known, target=target, prior=prior, frame=frame, features=features, cutoffs=schedule.cutoffs,
-        leave_out_treated=config.leave_out_treated, growing=growing,
-    )  # fmt: skip
-    return material, recipes, hearing
 
 
 def _sound_leak_alarm(rows_before: TrainingRows, recipes: tuple[Recipe, ...], *, allow_leak: bool) -> None:

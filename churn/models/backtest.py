@@ -129,10 +129,10 @@ def _one_cutoff(material: Material, test: Cutoff, *, settled: int, families: dic
     predicted = predict(factors, features, voice_status=status)
     kept = frame[["customer", "at", "voice_status", "is_treated", "expected_spend", "days_since_last"]]
     result = pd.concat([kept, told[["has_left", "has_spoken"]], predicted], axis=1)
-    everybody = _purchases(everybody_at(material.known, test, prior=material.prior))
+    everybody = purchases_of(everybody_at(material.known, test, prior=material.prior))
     for name in BASELINES:
         ranked, p = fit_predict(
-            name, train=_purchases(train), y=rows.has_left, test=_purchases(frame), everybody=everybody,
+            name, train=purchases_of(train), y=rows.has_left, test=purchases_of(frame), everybody=everybody,
             horizon_days=material.target.horizon_days, gap_days=material.target.gap_days,
         )  # fmt: skip
         result[f"rank:{name}"], result[f"p:{name}"] = ranked, p
@@ -162,7 +162,9 @@ def _add_silence_baselines(
         result[f"rank:{name}"], result[f"p:{name}"] = ranked, p
 
 
-def _purchases(frame: pd.DataFrame) -> PurchaseHistory:
+def purchases_of(frame: pd.DataFrame) -> PurchaseHistory:
+    """Returns what the simple rules know of each row of a frame, in its order."""
+
     def column(name: str) -> np.ndarray:
         return frame[name].to_numpy(np.float64)
 

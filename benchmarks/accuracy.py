@@ -1,0 +1,144 @@
+"""The benchmark of accuracy: ours beside its peers, on two protocols of real data and on simulated companies.
+
+    python benchmarks/accuracy.py [--quick] [--json] [--cutoffs development|test] [--data DIR]
+    python benchmarks/accuracy.py --transactions FILE [--horizon DAYS] [--population active:180]
+    python benchmarks/accuracy.py --cutoffs test --write docs/results.md --date YYYY-MM-DD
+
+Exit codes: 0 every figure meets its target; 1 one falls short; 2 the benchmark cannot be run so. The test cutoffs are
+for a frozen version, once, and logged (benchmarks/README.md); without `--cutoffs test` they aren't looked at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+from figures import Part, Results
+from measuring import DATA_VARIABLE, ROOT
+
+sys.path.insert(0, str(ROOT))  # churn needn't be installed
+
+from arenas import Arena, file_arena, protocol_arena, simulated_arena
+from contestants import OPERATIONS, contest
+from judging import judged
+from page import earlier_runs, write_page
+from published import PROTOCOLS
+
+from churn import __version__
+from churn.errors import ChurnError
+from churn.jobs.learning import lesson_of
+from churn.jobs.material import material_of
+from churn.jobs.schedule import schedule_of
+
+COMMAND = "python benchmarks/accuracy.py --cutoffs test --write docs/results.md --date YYYY-MM-DD"
+FALLS_SHORT, UNUSABLE = 1, 2
+REGIMES = {"retail": "A simulated retailer", "marketplace": "A simulated marketplace"}
+CUSTOMERS, MONTHS = 2_500, 24
+QUICK_CUSTOMERS, QUICK_MONTHS = 600, 15
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the benchmark and returns its exit code."""
+    given = _arguments(arguments)
+    try:
+        if given.write is not None:
+            earlier_runs(given.write)  # a page that is not ours is refused now, not after minutes
+        results = measured(given)
+        if given.write is not None:
+            write_page(given.write, results, block="accuracy", command=COMMAND, version=given.version, date=given.date)
+    except (ChurnError, ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return UNUSABLE
+    print(json.dumps(results.to_dict(), ensure_ascii=False) if given.json else results.to_text())
+    return FALLS_SHORT if results.short else 0
+
+
+def measured(given: argparse.Namespace) -> Results:
+    """Returns every arena's figures, and what was skipped and why."""
+    parts: list[Part] = []
+    skipped: list[str] = []
+    for opened in _arenas(given, skipped):
+        with opened as arena:
+            part, absent = _held(arena)
+        parts.append(part)
+        skipped += [why for why in absent if why not in skipped]
+    return Results(parts, skipped)
+
+
+def _held(arena: Arena) -> tuple[Part, tuple[str, ...]]:
+    """One arena: everyone is trained and judged."""
+
+    def progress(step: str) -> None:
+        print(f"{arena.name}: {step} ...", file=sys.stderr, flush=True)
+
+    with lesson_of(arena.config, progress=progress) as lesson:
+        schedule = schedule_of(arena.config, lesson.known)
+        made = material_of(arena.config, lesson, schedule, progress=progress)
+    operations = [recipe.name for recipe in made.recipes if recipe.is_operational]
+    has_more = len(operations) < len(made.recipes)
+    found = contest(
+        made.material, schedule.tests, settled=lesson.known.settled, progress=progress,
+        families={OPERATIONS: operations} if arena.shows_feedback and has_more else {},
+    )  # fmt: skip
+    return judged(arena, found, schedule.tests), found.absent
+
+
+def _arenas(given: argparse.Namespace, skipped: list[str]) -> Iterator[AbstractContextManager[Arena]]:
+    if given.transactions is not None:
+        yield file_arena(given.transactions, horizon_days=given.horizon, population=given.population)
+        return
+    if given.quick:
+        skipped.append("both protocols on real data, and larger simulated companies (--quick)")
+        yield simulated_arena(
+            "retail", customers=QUICK_CUSTOMERS, months=QUICK_MONTHS, title="A small simulated retailer"
+        )
+        return
+    for protocol in PROTOCOLS:
+        if (given.data / protocol.data).is_dir():
+            yield nullcontext(protocol_arena(protocol, data=given.data, cutoffs=given.cutoffs))
+        else:
+            skipped.append(
+                f"{protocol.name}: its data is absent, no {protocol.data}/ in the folder of --data or {DATA_VARIABLE}"
+            )
+    for regime, title in REGIMES.items():
+        yield simulated_arena(regime, customers=CUSTOMERS, months=MONTHS, title=title)
+
+
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="The benchmark of accuracy: ours beside its peers.")
+    default = Path(os.environ.get(DATA_VARIABLE, ROOT.parent / "shared" / "data"))
+    parser.add_argument("--quick", action="store_true", help="under a minute: a small simulated company")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--cutoffs", choices=("development", "test"), default="development",
+                        help="of the real data; the test cutoffs judge a frozen version, once")  # fmt: skip
+    parser.add_argument(
+        "--data", type=Path, default=default, help=f"the folder of the real data; default ${DATA_VARIABLE}"
+    )
+    parser.add_argument("--transactions", type=Path, metavar="FILE", help="compare on a file of your own instead: "
+                        "CSV or Parquet, a row per purchase with customer, time and amount")  # fmt: skip
+    parser.add_argument("--horizon", type=int, metavar="DAYS", help="of --transactions; default: proposed from it")
+    parser.add_argument("--population", help="of --transactions, such as active:180; default: by each one's rhythm")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="write the page of results, and log this run on it")
+    parser.add_argument("--version", default=__version__, help="of the code, for the log")
+    parser.add_argument("--date", help="of the run, for the log, such as 2025-03-01")
+    given = parser.parse_args(arguments)
+    if given.write is not None and (given.cutoffs != "test" or given.date is None or given.quick or given.transactions):
+        parser.error("--write needs --cutoffs test, all data and the --date: other runs are no results to keep")
+    if given.transactions is None and (given.horizon or given.population):
+        parser.error("--horizon and --population go with --transactions")
+    if given.date is not None:
+        try:
+            dt.date.fromisoformat(given.date)
+        except ValueError:
+            parser.error(f'--date "{given.date}" is no date; write it as 2025-03-01')
+    return given
+
+
+if __name__ == "__main__":
+    sys.exit(main())

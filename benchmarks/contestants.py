@@ -1,0 +1,130 @@
+"""The contestants of accuracy: ours and its peers, each fitted at a test cutoff on what was known by then.
+
+Ours and the simple rules come from the backtest that `churn train` runs. The others learn from the very same training
+rows (windows that end by the test cutoff), the models of buying from everybody's history at the cutoff.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import btyd
+import lightgbm as lgb
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import expit
+
+from churn.models import boosting
+from churn.models.backtest import Material, purchases_of, run_backtest
+from churn.models.factors import TrainingRows
+from churn.models.frame import everybody_at
+from churn.models.view import view_of
+from churn.timeline.cutoffs import Cutoff
+
+Floats = npt.NDArray[np.float64]
+Progress = Callable[[str], None]
+OURS = "ours"
+SIMPLE_RULES = ("recency", "own_gap", "halved_window", "rfm_logistic", "mbg_nbd", "base_rate")
+"""Peers that every backtest of `churn train` shows."""
+TITLES = {
+    OURS: "**ours**", "recency": "recency", "own_gap": "own gap", "halved_window": "halved window",
+    "rfm_logistic": "RFM logistic regression", "bg_nbd": "BG/NBD, P(N = 0) exact",
+    "mbg_nbd": "MBG/NBD, P(N = 0) exact", "pareto_nbd": "Pareto/NBD, P(N = 0) exact",
+    "lightgbm_rfm": "LightGBM on 4 RFM columns", "lightgbm_signals": "LightGBM, default settings, on our signals",
+    "base_rate": "base rate",
+}  # fmt: skip
+PEERS = tuple(name for name in TITLES if name not in (OURS, "base_rate"))
+OPERATIONS = "operations"
+"""Ours on operational signals alone: what remains shows what feedback and incidents add."""
+RFM = ("days_since_last", "active_days", "spend_mean", "age_days")
+DEFAULT_ROUNDS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """Predictions of everyone for the same rows.
+
+    Attributes:
+        rows: customer (code), at, has_left, one row per eligible customer and test cutoff.
+        p: contestant -> probability of leaving, shape (rows,).
+        ranks: contestant -> what it ranks on, shape (rows,).
+        absent: who could not take part, in sentences.
+    """
+
+    rows: pd.DataFrame
+    p: dict[str, Floats]
+    ranks: dict[str, Floats]
+    absent: tuple[str, ...]
+
+
+def contest(
+    material: Material, tests: Sequence[Cutoff], *, settled: int, families: dict[str, list[str]], progress: Progress
+) -> Contest:
+    """Returns the predictions of every contestant at the test cutoffs.
+
+    Args:
+        material: rows and signals of the training cutoffs and of the test cutoffs.
+        tests: the test cutoffs.
+        settled: up to when outcomes are observed.
+        families: columns of operational signals, to show what the others add; empty for none.
+        progress: told what is done.
+    """
+    found = run_backtest(material, tests, settled=settled, families=families, progress=progress)
+    told = {name: (found[f"p:{name}"], found[f"rank:{name}"]) for name in SIMPLE_RULES}
+    told[OURS] = (found["p_leave"], found["margin"])
+    if families:
+        told[OPERATIONS] = (found[f"p:{OPERATIONS}"], found[f"p:{OPERATIONS}"])
+    progress("peers: models of buying, and LightGBM on RFM and with default settings")
+    others = [_at_cutoff(material, test) for test in tests]
+    for name in others[0]:
+        p = np.concatenate([here[name] for here in others])
+        told[name] = (pd.Series(p), pd.Series(p))
+    return Contest(
+        rows=found[["customer", "at", "has_left"]],
+        p={name: p.to_numpy(np.float64) for name, (p, _) in told.items()},
+        ranks={name: rank.to_numpy(np.float64) for name, (_, rank) in told.items()},
+        absent=() if btyd.has_lifetimes() else (f"BG/NBD and Pareto/NBD: {btyd.HOW_TO_INSTALL}",),
+    )
+
+
+def _at_cutoff(material: Material, test: Cutoff) -> dict[str, Floats]:
+    """Predictions of the peers that no backtest shows, in the order of the frame's rows."""
+    rows, cutoffs, train = material.training_rows(test.at)
+    is_test = (material.frame["at"] == test.at).to_numpy()
+    now = material.frame[is_test]
+    found = {
+        "lightgbm_rfm": _with_our_care(material, rows, cutoffs, train[list(RFM)], now[list(RFM)]),
+        "lightgbm_signals": _by_default(material, rows, is_test),
+    }
+    if btyd.has_lifetimes():
+        everybody = purchases_of(everybody_at(material.known, test, prior=material.prior))
+        window = {"horizon_days": test.horizon_days, "gap_days": test.gap_days}
+        found["bg_nbd"] = btyd.bg_nbd(everybody, purchases_of(now), **window)
+        found["pareto_nbd"] = btyd.pareto_nbd(everybody, purchases_of(now), **window)
+    return found
+
+
+def _with_our_care(
+    material: Material, rows: TrainingRows, cutoffs: Sequence[Cutoff], train: pd.DataFrame, now: pd.DataFrame
+) -> Floats:
+    """LightGBM with our settings and rounds on other columns: with its own defaults it learns few columns by heart."""
+    features = train.astype(np.float32)
+    folds = boosting.rolling_folds(cutoffs, grace_days=material.target.grace_days)
+    settings = {"y": rows.has_left, "growing": material.growing}
+    rounds = boosting.choose_rounds(features, at=rows.at, folds=folds, **settings)
+    booster = boosting.fit(features, rounds=rounds.count, **settings)
+    return np.asarray(expit(boosting.raw_margin(booster, now.astype(np.float32))))
+
+
+def _by_default(material: Material, rows: TrainingRows, is_test: npt.NDArray[np.bool_]) -> Floats:
+    """LightGBM with its default settings on our signals; the same for any number of threads."""
+    settings = {
+        "objective": "binary", "verbosity": -1, "seed": material.growing.seed, "deterministic": True,
+        "force_row_wise": True, "num_threads": material.growing.threads,
+    }  # fmt: skip
+    features = view_of(rows.features)
+    data = lgb.Dataset(features.numbers(), label=rows.has_left.astype(np.float32))
+    booster = lgb.train(settings, data, num_boost_round=DEFAULT_ROUNDS)
+    return np.asarray(booster.predict(view_of(material.features).keep(is_test).numbers()), np.float64)
