@@ -35,10 +35,14 @@ class Wording:
 
 
 class Told(NamedTuple):
-    """A sentence, and where it leans by itself: 1 sounds like more risk, -1 like less, 0 like neither."""
+    """A sentence, and where it leans by itself: 1 sounds like more risk, -1 like less, 0 like neither.
+
+    It is weak where it tells an absence that moves nobody to act, such as that others have never scored her.
+    """
 
     text: str
     leaning: int = 0
+    is_weak: bool = False
 
 
 class Rows:

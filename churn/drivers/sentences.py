@@ -53,8 +53,28 @@ def sentence(recipe: Recipe, row: Row) -> Told | None:
     if x is not None:
         return how.tell(recipe, row, x) if how else tellings.plain(recipe, row, x)
     if how and how.absent and any(row.number(name) is not None for name in how.told_by):
-        return Told(how.absent)
+        return Told(how.absent, is_weak=key_of(recipe) not in _TELLING)
     return None
+
+
+def is_her_own(recipe: Recipe) -> bool:
+    """Returns whether a feature says anything of one customer: the season is the same for everybody.
+
+    >>> is_her_own(Recipe("rhythm", "season_factor", "season"))
+    False
+    """
+    return recipe.how != "season"
+
+
+def telling_absence(recipe: Recipe) -> tuple[str, ...]:
+    """Returns the features one of which must be known for the absence of this one to be a reason; none where it is
+    never one.
+
+    >>> telling_absence(Recipe("feedback", "about_score", "last", "about", "score"))
+    ()
+    """
+    how = SENTENCES.get(key_of(recipe))
+    return how.told_by if how and how.absent and key_of(recipe) in _TELLING else ()
 
 
 def key_of(recipe: Recipe) -> tuple[str, str]:
@@ -98,6 +118,11 @@ def _trend(what: str) -> Sentence:
     return _as_part(0, otherwise=_pace(what).tell)
 
 
+_TELLING = frozenset({
+    ("purchase", "days_since_last"), ("visit", "days_since_last"), ("contact", "days_since_last"),
+    ("word", "days_since_last"), ("answered_invitation", "days_since_last"),
+})  # fmt: skip
+"""Absences that tell: she has never come, never spoken, never answered. That nobody scored her tells nothing of her."""
 _ACTIVE_DAYS = "Days on which she came"
 _SEEN_CONTACTS = ("contacts_count_30d", "contacts_count_90d", "contacts_count_365d")
 _SEEN_INCIDENTS = ("incidents_count_30d", "incidents_count_90d", "incidents_count_365d")

@@ -144,12 +144,12 @@ def expected(recipe: Recipe, row: Row, x: float) -> Told:
 
 
 def season(recipe: Recipe, row: Row, x: float) -> Told:
-    """Returns how lively the base is in the window ahead."""
+    """Returns how lively the base is in the window ahead: true of everybody, so it is told only for want of better."""
     if round(100 * x) == 100:
-        return Told("Season: customers are as active as on average in the window ahead.")
+        return Told("Season: customers are as active as on average in the window ahead.", is_weak=True)
     more = "less" if x < 1 else "more"
     text = f"Season: customers are {share(abs(1 - x))} {more} active than on average in the window ahead."
-    return Told(text, bad_below(1)(x))
+    return Told(text, bad_below(1)(x), is_weak=True)
 
 
 def days_before(recipe: Recipe, row: Row, x: float) -> Told:

@@ -6,7 +6,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -252,8 +252,18 @@ def open_bundle(config: Config, bundle: Path | None) -> Opened:
         BundleError: there is none, or it is damaged.
     """
     home, warnings = find_bundle(config, bundle)
+    opened = opened_at(home)
+    return replace(opened, warnings=(*warnings, *opened.warnings))
+
+
+def opened_at(home: Path) -> Opened:
+    """Returns the bundle in a folder, checked and loaded.
+
+    Raises:
+        BundleError: it is none, or damaged.
+    """
     model_id, model, gap = load_bundle(home)
-    is_strange = not gap <= GOLDEN_TOLERANCE
+    is_strange, warnings = not gap <= GOLDEN_TOLERANCE, list[str]()
     if is_strange:
         warnings.append(
             f"this machine's libraries give other predictions than the training's (difference {gap:.1e}); "

@@ -52,7 +52,7 @@ def raw_rows(
 ) -> Iterator[Raw]:
     """Yields the rows of the source of table `name`, each with its bucket of so many; `spill` as in `connect`.
 
-    Rows that a cluster has read already are `given`.
+    Rows that a cluster or the caller has read already are `given`.
 
     Raises:
         TableError: the source cannot be read, now or while its batches are; names every problem.
@@ -65,7 +65,8 @@ def raw_rows(
             relations = _relations(config, source)
         else:
             connection.register(_QUERIED, queried)
-            relations = [_described(connection, _THE_QUERY if given is None else str(source.spark_table))]
+            origin_name = _THE_QUERY if given is None else str(source.spark_table or source.path)
+            relations = [_described(connection, origin_name)]
         columns, origin = columns_of(name, config, relations[0])
         reading = Reading(source.decimal, source.time_format)
         _check_format(connection, name, reading)
