@@ -101,16 +101,16 @@ predicted.describe().round(3)
 
 # %% [markdown]
 # ## Drivers
-# Exact contributions to the raw margin, summed by signal, and the three that raise each customer's risk most, in words.
+# Exact contributions of the signals to the raw margin, and the three that raise each customer's risk most, in words.
 
 # %%
-from churn.drivers.contributions import explain, of_signals
+from churn.drivers.contributions import explain
 from churn.drivers.owners import owners_of
 from churn.drivers.reasons import reasons
 
 learnt = [recipe for recipe in recipes if recipe.name in factors.leave.feature_name()]
-values = explain(factors, signals)
-of_signals(values, learnt).abs().mean().sort_values(ascending=False).round(3)
+values = explain(factors, signals, learnt)
+values.by_signal.abs().mean().sort_values(ascending=False).round(3)
 
 # %%
 told = reasons(

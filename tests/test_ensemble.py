@@ -12,6 +12,7 @@ from churn.models.boosting import Fold, Growing, Judged, fit
 from churn.models.calibration import Calibration
 from churn.models.ensemble import RHYTHM_FEATURE, WEIGHTS, RhythmMember, choose_member, ensemble_margin, rhythm_margin
 from churn.models.factors import Factors
+from churn.signals.recipes import Recipe
 
 RNG = np.random.default_rng(5)
 ROWS = 4_000
@@ -58,11 +59,12 @@ def test_contributions_add_up_to_the_margin_of_both_members(weight: float) -> No
     features.loc[:9, RHYTHM_FEATURE] = np.nan
     booster = fit(features, y=Y, rounds=20, growing=Growing(seed=3, threads=1))
     factors = Factors(booster, RhythmMember(weight, -0.2), Calibration("none"), None, "", ())
-    values = explain(factors, features)
+    recipes = (Recipe("spend", "spend", "state"), Recipe("rhythm", RHYTHM_FEATURE, "state"))
+    values = explain(factors, features, recipes)
     margin = ensemble_margin(booster, features, factors.rhythm)
-    assert np.abs(values.sum(axis=1) - margin).max() < 1e-6
+    assert np.abs(values.margin - margin).max() < 1e-9
     if weight:
-        alone = explain(replace(factors, rhythm=RhythmMember()), features)
+        alone = explain(replace(factors, rhythm=RhythmMember()), features, recipes)
         p = features[RHYTHM_FEATURE].to_numpy(np.float64)[10:]
-        expected = (1 - weight) * alone[10:, 1] + weight * (logit(np.clip(p, 1e-4, 1 - 1e-4)) + 0.2)
-        np.testing.assert_allclose(values[10:, 1], expected, atol=1e-9)
+        expected = (1 - weight) * alone.by_feature[10:, 1] + weight * (logit(np.clip(p, 1e-4, 1 - 1e-4)) + 0.2)
+        np.testing.assert_allclose(values.by_signal["rhythm"][10:], expected, atol=1e-9)

@@ -10,6 +10,7 @@ import pytest
 from made_recipes import ALL, BY_NAME, HORIZON_DAYS, features_of
 
 from churn.drivers import reasons as module
+from churn.drivers.contributions import Contributions, of_signals
 from churn.drivers.reasons import reasons
 from churn.signals import compute_signals, recipes_for, streams
 from churn.signals.recipes import SIGNALS, Recipe
@@ -21,15 +22,19 @@ AT = int(dt.datetime(2024, 6, 1, tzinfo=dt.UTC).timestamp()) * 1_000_000
 RHYTHM = {"days_since_last_purchase": 74.6, "gap_mean": 19.2, "days_since_first_purchase": 500}
 
 
-def pushed(*rows: Mapping[str, float], recipes: tuple[Recipe, ...] = ALL) -> np.ndarray:
-    """Contributions: 0 but for the features named, with a base value of -1 in the last column."""
-    cells = [[row.get(recipe.name, 0.0) for recipe in recipes] + [-1.0] for row in rows]
-    return np.array(cells, np.float64)
+def pushed(*rows: Mapping[str, float]) -> np.ndarray:
+    """Values of features: 0 but for those named."""
+    return np.array([[row.get(recipe.name, 0.0) for recipe in ALL] for row in rows], np.float64)
+
+
+def summed(values: np.ndarray, recipes: tuple[Recipe, ...] = ALL) -> Contributions:
+    """Contributions in which a signal has the sum of its features."""
+    return Contributions(of_signals(values, recipes), values, -1.0)
 
 
 def tell_all(features: pd.DataFrame, values: np.ndarray, *, lowering: bool = False) -> pd.DataFrame:
     return reasons(
-        features, values, ALL, currency="EUR", activity="purchases", horizon_days=HORIZON_DAYS, owners=OWNERS,
+        features, summed(values), ALL, currency="EUR", activity="purchases", horizon_days=HORIZON_DAYS, owners=OWNERS,
         lowering=lowering,
     )  # fmt: skip
 
@@ -71,6 +76,16 @@ def test_a_sentence_that_sounds_the_other_way_gives_way_to_the_next() -> None:
     )  # there is no other
 
 
+def test_a_signal_that_pushes_though_none_of_its_features_does_speaks_through_the_least_of_them() -> None:
+    features = features_of([{"returns_count_90d": 2, "spend_max_365d": 50}])
+    others = dict.fromkeys((recipe.name for recipe in ALL if recipe.signal == "spend"), -0.5)
+    values = summed(pushed({**others, "returns_count_90d": -0.1}))
+    values.by_signal["spend"] = 0.4
+    found = reasons(features, values, ALL, currency="EUR", activity="purchases", horizon_days=60, owners=OWNERS)
+    assert found.loc[0, ["driver_1", "driver_2"]].tolist() == ["spend", None]
+    assert found.loc[0, "reason_1"] == "2 returns in the last 90 days."
+
+
 def test_ties_go_to_the_first_signal() -> None:
     features = features_of(
         [{"score_last": 0.2, "returns_count_90d": 2, "contacts_count_30d": 1, "visits_count_30d": 1}]
@@ -94,10 +109,8 @@ def test_lowering_tells_what_keeps_her() -> None:
 
 def test_more_drivers_than_signals_are_none() -> None:
     recipe = BY_NAME["returns_count_90d"]
-    found = reasons(
-        features_of([{"returns_count_90d": 1}], (recipe,)), np.array([[0.5, 0.0]]), (recipe,), currency="EUR",
-        activity="purchases", horizon_days=60, owners={},
-    )  # fmt: skip
+    features, values = features_of([{"returns_count_90d": 1}], (recipe,)), summed(np.array([[0.5]]), (recipe,))
+    found = reasons(features, values, (recipe,), currency="EUR", activity="purchases", horizon_days=60, owners={})
     assert found.loc[0].tolist() == ["spend", None, None, "1 return in the last 90 days.", None, None, None, None, None]
 
 
@@ -108,7 +121,7 @@ def random_rows(rows: int, *, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
         if recipe.labels is None:
             column = rng.integers(0, 40, rows).astype(np.float32)
             features[recipe.name] = np.where(rng.random(rows) < 0.3, np.float32(np.nan), column)
-    return features, rng.normal(0, 0.1, (rows, len(ALL) + 1))
+    return features, rng.normal(0, 0.1, (rows, len(ALL)))
 
 
 def test_alone_as_in_a_list_in_any_order_and_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,7 +173,8 @@ def test_from_rows_to_words() -> None:
         customer=np.zeros(1, np.int64),
         at=np.full(1, AT), prior=Prior(1.0, 30.0), horizon_days=60, gap_days=0, covers_from={},
     )  # fmt: skip
-    values = pushed({"spend_sum_90d": 0.9, "days_since_last_purchase": 0.5}, recipes=recipes)
+    pushing = {"spend_sum_90d": 0.9, "days_since_last_purchase": 0.5}
+    values = summed(np.array([[pushing.get(recipe.name, 0.0) for recipe in recipes]]), recipes)
     found = reasons(features, values, recipes, currency="EUR", activity="purchases", horizon_days=60, owners=OWNERS)
     before = sum(amount for amount, days in zip(amounts, days_ago, strict=True) if 90 < days <= 365)
     assert (

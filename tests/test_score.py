@@ -155,15 +155,10 @@ def test_signals_of_training_are_those_of_scoring(project: Project) -> None:
 
 def test_scoring_checks_that_contributions_add_up(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fault 26: a batch whose contributions don't add up to the raw score never leaves."""
-    import lightgbm as lgb
+    from churn.drivers import contributions
+    from churn.drivers.shapley import shapley_values
 
-    predict = lgb.Booster.predict
-
-    def shifted(self: lgb.Booster, data: object, **options: object) -> np.ndarray:
-        told = np.asarray(predict(self, data, **options))
-        return told + 1e-3 if options.get("pred_contrib") else told
-
-    monkeypatch.setattr(lgb.Booster, "predict", shifted)
+    monkeypatch.setattr(contributions, "shapley_values", lambda *given, **named: shapley_values(*given, **named) + 1e-3)
     with pytest.raises(RuntimeError, match="contributions miss the raw margin"):
         score(load_config(project.config))
 

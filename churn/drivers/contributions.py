@@ -1,15 +1,19 @@
-"""Contributions: how much each feature, and each signal, moves one customer's raw margin."""
+"""Contributions: how much each signal, and each feature, moves one customer's raw margin."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from churn.models.boosting import raw_margin
+from churn.drivers.games import Game, game_of
+from churn.drivers.shapley import shapley_values
+from churn.drivers.trees import UnknownTrees, read_trees
 from churn.models.calibration import Calibration, apply
 from churn.models.ensemble import RHYTHM_FEATURE, ensemble_margin, rhythm_margin
 from churn.models.factors import Factors
@@ -17,96 +21,152 @@ from churn.signals.recipes import SIGNALS, Recipe
 
 Floats = npt.NDArray[np.float64]
 
-BLOCK_ROWS = 16_384
-"""Rows explained at a time: bounds the copies LightGBM makes."""
+BLOCK_ROWS = 65_536
+"""Rows explained at a time: bounds the copies."""
 
 TOLERANCE = 1e-6
 """How far base value plus contributions may lie from the raw margin."""
 
 
-def contributions(booster: lgb.Booster, features: pd.DataFrame) -> Floats:
-    """Returns the exact Shapley values of the raw margin, one per feature, and in the last column the base value.
+@dataclass(frozen=True, slots=True)
+class Contributions:
+    """What moves the raw margin of some customers, in log odds before calibration; one row per customer.
 
-    Shape (rows, features + 1), in log odds before calibration; every row adds up to its raw margin. Path-dependent
-    TreeSHAP (Lundberg et al. 2020, "From local explanations to global understanding with explainable AI for trees").
+    Attributes:
+        by_signal: drivers: the Shapley values of the game whose players are signals, a column per signal present, in
+            the order of `SIGNALS`. With `base` a row adds up to the raw margin.
+        by_feature: those of the game whose players are features (TreeSHAP), shape (rows, features), which add up alike.
+        base: the raw margin the model gives to nobody in particular.
+    """
+
+    by_signal: pd.DataFrame
+    by_feature: Floats
+    base: float
+
+    def __len__(self) -> int:
+        return len(self.by_feature)
+
+    @property
+    def margin(self) -> Floats:
+        """The raw margins, shape (rows,)."""
+        return _total(self.by_signal.to_numpy()) + self.base
+
+
+def explain(
+    factors: Factors, features: pd.DataFrame, recipes: Sequence[Recipe], *, threads: int = 1,
+    margin: Floats | None = None,
+) -> Contributions:  # fmt: skip
+    """Returns what moves the raw margin of the leave factor, trees and rhythm.
+
+    The members of the ensemble are combined on the margin, so their Shapley values add up: the rhythm is a game of one
+    player, its own feature, whose value is its log odds less their mean in training. The games are path-dependent, see
+    `docs/explanations.md`; trees that are not understood (linear ones, say) are left to LightGBM, and then a signal has
+    the sum of its features.
 
     Args:
-        features: the booster's features, in its order.
+        features: numbers, found by name; categories as codes (`matrix_of`).
+        recipes: of the model's features, in its order.
+        threads: how many share the rows; the bytes are the same.
+        margin: the raw margins, where they are known.
 
     Raises:
-        RuntimeError: features that are not the booster's, or a row that does not add up: a fault of ours.
-    """
-    if list(features.columns) != booster.feature_name():
-        # LightGBM matches by position: the values would still add up, and be about other features.
-        raise RuntimeError("contributions: the features are not the booster's, in its order")
-    values = np.empty((len(features), features.shape[1] + 1))
-    for start in range(0, len(features), BLOCK_ROWS):
-        block = features.iloc[start : start + BLOCK_ROWS]
-        told = np.asarray(booster.predict(block, pred_contrib=True, num_iteration=-1), np.float64)
-        _check_adds_up(told, raw_margin(booster, block))
-        values[start : start + BLOCK_ROWS] = told
-    return values
-
-
-def explain(factors: Factors, features: pd.DataFrame) -> Floats:
-    """Returns the contributions to the raw margin of the whole leave factor, trees and rhythm; as `contributions`.
-
-    Members are combined on the margin, so their Shapley values add up: the rhythm is a game of one player, its own
-    feature, whose value is its log odds less their mean in training.
-
-    Raises:
+        ValueError: recipes that are not of the model's features, a signal that is none, features that are no numbers.
         RuntimeError: a row that does not add up: a fault of ours.
     """
-    names = factors.leave.feature_name()
-    values = contributions(factors.leave, features[names])
+    names = [recipe.name for recipe in recipes]
+    if names != factors.leave.feature_name():
+        # LightGBM matches by position: the values would still add up, and be about other features.
+        raise ValueError("contributions: the recipes are not those of the model's features, in its order")
+    present = _present(recipes)
     weight, mean = factors.rhythm.weight, factors.rhythm.mean
+    trees = _of_trees(factors.leave, features[names], recipes, threads=threads)
+    by_signal, by_feature, base = (1 - weight) * trees[0], (1 - weight) * trees[1], (1 - weight) * trees[2]
     if weight > 0:
-        values *= 1 - weight
-        values[:, names.index(RHYTHM_FEATURE)] += weight * (rhythm_margin(features, factors.rhythm) - mean)
-        values[:, -1] += weight * mean
-    _check_adds_up(values, ensemble_margin(factors.leave, features, factors.rhythm))
+        place = names.index(RHYTHM_FEATURE)
+        rhythm = weight * (rhythm_margin(features, factors.rhythm) - mean)
+        by_signal[:, present.index(recipes[place].signal)] += rhythm
+        by_feature[:, place] += rhythm
+        base += weight * mean
+    if len(features):
+        expected = ensemble_margin(factors.leave, features, factors.rhythm) if margin is None else margin
+        for values in (by_signal, by_feature):
+            _check_adds_up(values, base, expected)
+    return Contributions(pd.DataFrame(by_signal, columns=present), by_feature, base)
+
+
+def _of_trees(
+    booster: lgb.Booster, features: pd.DataFrame, recipes: Sequence[Recipe], *, threads: int
+) -> tuple[Floats, Floats, float]:
+    """The contributions of signals and of features to the margin of the trees, and its base value."""
+    strange = [
+        name for name, kind in features.dtypes.items() if not isinstance(kind, np.dtype) or kind.kind not in "fiub"
+    ]
+    if strange:
+        raise ValueError(f"contributions: no numbers in {', '.join(map(str, strange[:3]))}; categories go in as codes")
+    games = _games(booster, tuple(recipe.signal for recipe in recipes))
+    if games is None:
+        told = _by_lightgbm(booster, features)
+        return of_signals(told[:, :-1], recipes).to_numpy(), told[:, :-1], float(told[:1, -1].sum())
+    signals, single = games
+    by_signal = np.empty((len(features), signals.players))
+    by_feature = np.empty(features.shape)
+    for rows in _blocks(len(features), BLOCK_ROWS * threads):
+        numbers = features.iloc[rows].to_numpy()
+        by_signal[rows] = shapley_values(signals, numbers, threads=threads)
+        by_feature[rows] = shapley_values(single, numbers, threads=threads)
+    return by_signal, by_feature, signals.base
+
+
+@lru_cache(maxsize=4)
+def _games(booster: lgb.Booster, signals: tuple[str, ...]) -> tuple[Game, Game] | None:
+    """The games with signals and with features as players, laid out once per model; None if its trees are unknown."""
+    present = [signal for signal in SIGNALS if signal in signals]
+    try:
+        trees = read_trees(booster.model_to_string(num_iteration=-1))
+        return game_of(trees, [present.index(signal) for signal in signals]), game_of(trees, range(len(signals)))
+    except UnknownTrees:
+        return None
+
+
+def _by_lightgbm(booster: lgb.Booster, features: pd.DataFrame) -> Floats:
+    values = np.empty((len(features), features.shape[1] + 1))
+    for rows in _blocks(len(features), BLOCK_ROWS):
+        values[rows] = booster.predict(features.iloc[rows], pred_contrib=True, num_iteration=-1)
     return values
+
+
+def _blocks(rows: int, size: int) -> Iterator[slice]:
+    for start in range(0, rows, size):
+        yield slice(start, min(start + size, rows))
 
 
 def of_signals(values: Floats, recipes: Sequence[Recipe]) -> pd.DataFrame:
-    """Returns each signal's contribution: the sum of its features' Shapley values, base value left out.
+    """Returns the sum of the values of each signal's features.
 
-    One row per customer and one column per signal present, in the order of `SIGNALS`; log odds. With the base value a
-    row adds up to the raw margin. The sum is not the value of the game in which a signal's features move together,
-    which may share what two signals do jointly in another way.
+    One row per customer and one column per signal present, in the order of `SIGNALS`. Of Shapley values it is not the
+    value of the game in which a signal's features move together, which shares otherwise what two signals do jointly.
 
     Args:
-        values: what `contributions` returns, shape (rows, features + 1).
+        values: per feature, shape (rows, features).
         recipes: of the features, in their order.
 
     Raises:
         ValueError: another number of recipes than features, or a signal that is none.
     """
-    if values.shape[1] != len(recipes) + 1:
-        raise ValueError(f"{len(recipes)} recipes for {values.shape[1] - 1} features")
-    strange = sorted({recipe.signal for recipe in recipes} - set(SIGNALS))
-    if strange:
-        raise ValueError(f"no signals: {', '.join(strange)}")
-    present = [signal for signal in SIGNALS if any(recipe.signal == signal for recipe in recipes)]
-    sums = pd.DataFrame(0.0, index=range(len(values)), columns=present)
+    if values.shape[1] != len(recipes):
+        raise ValueError(f"{len(recipes)} recipes for {values.shape[1]} features")
+    sums = pd.DataFrame(0.0, index=range(len(values)), columns=_present(recipes))
     for column, recipe in enumerate(recipes):
         # One feature after the other: numpy's own sum may round a row differently alone than in a list.
         sums[recipe.signal] += values[:, column]
     return sums
 
 
-def base_value(values: Floats) -> float:
-    """Returns the raw margin the model gives to nobody in particular: the last column, the same in every row.
-
-    Raises:
-        ValueError: no rows.
-
-    >>> base_value(np.array([[0.25, -0.5, -1.5]]))
-    -1.5
-    """
-    if not len(values):
-        raise ValueError("no rows, so no base value")
-    return float(values[0, -1])
+def _present(recipes: Sequence[Recipe]) -> list[str]:
+    strange = sorted({recipe.signal for recipe in recipes} - set(SIGNALS))
+    if strange:
+        raise ValueError(f"no signals: {', '.join(strange)}")
+    return [signal for signal in SIGNALS if any(recipe.signal == signal for recipe in recipes)]
 
 
 def points(margin: npt.ArrayLike, *, contribution: npt.ArrayLike, calibration: Calibration) -> Floats:
@@ -122,7 +182,15 @@ def points(margin: npt.ArrayLike, *, contribution: npt.ArrayLike, calibration: C
     return np.asarray(apply(calibration, with_it) - apply(calibration, with_it - part))
 
 
-def _check_adds_up(values: Floats, margin: Floats) -> None:
-    gap = np.abs(values.sum(axis=1) - margin).max(initial=0.0)
+def _total(values: Floats) -> Floats:
+    """The sum of each row, one column after the other: the same alone as in a list."""
+    total = np.zeros(len(values))
+    for column in values.T:
+        total += column
+    return total
+
+
+def _check_adds_up(values: Floats, base: float, margin: Floats) -> None:
+    gap = np.abs(_total(values) + base - margin).max()
     if not gap <= TOLERANCE:
         raise RuntimeError(f"contributions miss the raw margin by {gap:.3g}, more than {TOLERANCE:g}")

@@ -1,18 +1,20 @@
 """Games: the trees of a model cut into pieces, each a function of a few yes-or-no answers about a row.
 
-A player moves all her features together. Whether she is in the coalition or not, a leaf is reached by a share of
-rows which is a product over the players on its path: of one who is in, 1 if the row passes all her nodes on the path, else 0;
-of one who is out, the share of training rows that pass them. So all that a leaf gives to anybody depends on which of the players
-on its path the row *satisfies*. A piece is a few connected nodes with the leaves right below them; its *pattern* has one
-bit for each player above it (does the row satisfy her so far?) and one for each of its nodes (does the row go
-left?), and what its leaves together give to each player is a function of the pattern alone.
+A player moves all her features together. A leaf is reached by a share of rows that is a product over the players on
+its path: of a player who is in the coalition, 1 if the row passes all her nodes there, else 0; of one who is out, the
+share of training rows that pass them. So what a leaf gives to anybody depends on which players on its path the row
+*satisfies*.
+
+A piece is a few connected nodes with the leaves right below them. Its *pattern* has one bit for each player above it
+(does the row satisfy her on the way here?) and one for each of its nodes (does the row go left?): what its leaves
+together give to each player is a function of the pattern alone.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,12 +38,36 @@ LEFT_IF_MISSING, IN_SET = 1, 2
 """What a node asks of its column beside `<= threshold`: also goes left if missing; is in its set of categories."""
 
 
+class Leaves(NamedTuple):
+    """The leaves of all pieces.
+
+    Attributes:
+        value: what each adds to the raw margin.
+        term_start: of each leaf, the players on its path.
+        term_member: the player's place among the piece's members.
+        term_mask: the bits of the pattern that tell whether the row satisfies her.
+        term_bits: what these bits must be.
+        term_share: the share of training rows that passes her nodes.
+    """
+
+    value: Floats
+    term_start: Ints
+    term_member: Ints
+    term_mask: Ints
+    term_bits: Ints
+    term_share: Floats
+
+
 class Game(NamedTuple):
     """All pieces of a model, in arrays; what begins at `x_start[i]` ends before `x_start[i + 1]`.
 
     Attributes:
         base: the raw margin without any player.
         players: how many there are.
+        bits: patterns of so many bits or fewer are their own places in a table.
+        most_nodes: of a tree.
+        most_members: of a piece.
+        most_bits: of a piece's pattern.
         column_feature: columns are features prepared for one kind of missing value: which feature.
         column_kind: a missing type, or `CATEGORY`.
         tree_node_start: nodes of each tree.
@@ -52,6 +78,7 @@ class Game(NamedTuple):
         node_set: first and last (exclusive) word of its set of categories, shape (nodes, 2).
         words: of the sets of categories.
         piece_above: how many players stand above each piece: the first bits of its pattern.
+        piece_bits: of its pattern.
         edge_start: of each piece, the edges from the root to it.
         edge_node: where the edge begins, counted within its tree.
         edge_left: 1 if it goes left.
@@ -61,16 +88,15 @@ class Game(NamedTuple):
         member_start: of each piece, the players its leaves give to.
         member: which players.
         leaf_start: of each piece, its leaves.
-        leaf_value: what each adds to the raw margin.
-        term_start: of each leaf, the players on its path.
-        term_member: the player's place among the piece's members.
-        term_mask: the bits of the pattern that tell whether the row satisfies her.
-        term_bits: what these bits must be.
-        term_share: the share of training rows that passes her nodes.
+        leaves: of all pieces.
     """
 
     base: float
     players: int
+    bits: int
+    most_nodes: int
+    most_members: int
+    most_bits: int
     column_feature: Ints
     column_kind: Ints
     tree_node_start: Ints
@@ -81,6 +107,7 @@ class Game(NamedTuple):
     node_set: npt.NDArray[np.int64]
     words: Ints
     piece_above: Ints
+    piece_bits: Ints
     edge_start: Ints
     edge_node: Ints
     edge_left: Ints
@@ -90,12 +117,7 @@ class Game(NamedTuple):
     member_start: Ints
     member: Ints
     leaf_start: Ints
-    leaf_value: Floats
-    term_start: Ints
-    term_member: Ints
-    term_mask: Ints
-    term_bits: Ints
-    term_share: Floats
+    leaves: Leaves
 
 
 def game_of(trees: Sequence[Tree], players: Sequence[int]) -> Game:
@@ -120,7 +142,7 @@ class _Written:
         self._players = players
         self._base = 0.0
         self._columns: dict[tuple[int, int], int] = {}
-        self._lists: dict[str, list[float]] = {name: [] for name in Game._fields if name not in _NO_LISTS}
+        self._lists: dict[str, list[float]] = {name: [] for name in _WRITTEN}
         for name in self._lists:
             if name.endswith("_start"):
                 self._lists[name].append(0)
@@ -140,14 +162,18 @@ class _Written:
 
     def game(self) -> Game:
         """Returns the game."""
-        arrays = {
+        arrays: dict[str, Any] = {
             name: np.array(found, np.float64 if name in _FLOATS else np.int64) for name, found in self._lists.items()
         }
         arrays["node_set"] = arrays["node_set"].reshape(-1, 2)
+        leaves = Leaves(**{name: arrays.pop(name) for name in Leaves._fields})
         features, kinds = zip(*self._columns, strict=True) if self._columns else ((), ())
         return Game(
-            base=self._base, players=max(self._players, default=-1) + 1,
-            column_feature=np.array(features, np.int64), column_kind=np.array(kinds, np.int64), **arrays,
+            base=self._base, players=max(self._players, default=-1) + 1, bits=BITS,
+            most_nodes=int(np.diff(arrays["tree_node_start"]).max(initial=0)),
+            most_members=int(np.diff(arrays["member_start"]).max(initial=0)),
+            most_bits=int(arrays["piece_bits"].max(initial=0)),
+            column_feature=np.array(features, np.int64), column_kind=np.array(kinds, np.int64), leaves=leaves, **arrays,
         )  # fmt: skip
 
     def _add_nodes(self, tree: Tree) -> None:
@@ -184,9 +210,10 @@ class _Written:
             self._lists["edge_left"].append(int(is_left))
             self._lists["edge_bit"].append(places[self._player(tree, node)])
         self._lists["piece_above"].append(above)
+        self._lists["piece_bits"].append(above + len(inner))
         self._lists["inner_node"] += inner
         self._lists["member"] += list(places)
-        self._close(edge_start="edge_node", inner_start="inner_node", member_start="member", leaf_start="leaf_value")
+        self._close(edge_start="edge_node", inner_start="inner_node", member_start="member", leaf_start="value")
         return below
 
     def _add_leaf(self, tree: Tree, leaf: int, path: Path, places: dict[int, int], bits: dict[int, int]) -> None:
@@ -205,7 +232,7 @@ class _Written:
             self._lists["term_bits"].append(wanted)
             self._lists["term_share"].append(share)
         self._base += reached
-        self._lists["leaf_value"].append(float(tree.leaf_value[leaf]))
+        self._lists["value"].append(float(tree.leaf_value[leaf]))
         self._close(term_start="term_member")
 
     def _player(self, tree: Tree, node: int) -> int:
@@ -216,8 +243,19 @@ class _Written:
             self._lists[start].append(len(self._lists[counted]))
 
 
-_NO_LISTS = ("base", "players", "column_feature", "column_kind")
-_FLOATS = ("node_threshold", "leaf_value", "term_share")
+_COUNTED = (
+    "base",
+    "players",
+    "bits",
+    "most_nodes",
+    "most_members",
+    "most_bits",
+    "column_feature",
+    "column_kind",
+    "leaves",
+)
+_WRITTEN = (*(name for name in Game._fields if name not in _COUNTED), *Leaves._fields)
+_FLOATS = ("node_threshold", "value", "term_share")
 
 
 def _grown(

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from churn.drivers.contributions import Floats, of_signals
+from churn.drivers.contributions import Contributions, Floats
 from churn.drivers.phrases import Row, Rows, Wording
 from churn.drivers.sentences import sentence
 from churn.drivers.tellings import not_known
@@ -19,7 +19,7 @@ BLOCK_ROWS = 32_768
 
 
 def reasons(
-    features: pd.DataFrame, values: Floats, recipes: Sequence[Recipe], *, currency: str, activity: str,
+    features: pd.DataFrame, values: Contributions, recipes: Sequence[Recipe], *, currency: str, activity: str,
     horizon_days: int, owners: Mapping[str, str], top: int = 3, lowering: bool = False,
 ) -> pd.DataFrame:  # fmt: skip
     """Returns driver_1, reason_1, owner_1 and so on to `top`: the signals that raise each customer's risk most.
@@ -30,8 +30,8 @@ def reasons(
 
     Args:
         features: columns by recipe name, as the model saw them (numbers, or categories with their labels).
-        values: what `contributions` returns for them, shape (rows, features + 1).
-        recipes: of the features, in the order of `values`.
+        values: what `explain` returns for them.
+        recipes: of the features, in the order of `values.by_feature`.
         owners: department by signal (`owners_of`); a signal without one has None.
         lowering: tell what lowers the risk instead.
 
@@ -41,8 +41,8 @@ def reasons(
     missing = [recipe.name for recipe in recipes if recipe.name not in features.columns]
     if missing or len(features) != len(values):
         raise ValueError(f"{len(features)} rows of features for {len(values)} of values; missing: {missing[:3]}")
-    pushes = -values[:, :-1] if lowering else values[:, :-1]
-    by_signal = of_signals(values, recipes) * (-1.0 if lowering else 1.0)
+    side = -1.0 if lowering else 1.0
+    pushes, by_signal = side * values.by_feature, side * values.by_signal
     chosen, is_chosen = _strongest(by_signal.to_numpy(), top)
     wording = Wording(currency, activity, horizon_days)
     signals = np.array([*by_signal.columns, None], object)
@@ -71,13 +71,16 @@ def _strongest(by_signal: Floats, top: int) -> tuple[npt.NDArray[np.intp], npt.N
 def _told(
     rows: Rows, where: npt.NDArray[np.intp], pushes: Floats, recipes: Sequence[Recipe], *, lowering: bool
 ) -> list[str]:
-    """One sentence per customer at `where`, from the features of one signal; pushes of shape (customers, features)."""
+    """One sentence per customer at `where`, from the features of one signal; pushes of shape (customers, features).
+
+    A signal may push although none of its features does alone: then the one that pushes the other way least speaks.
+    """
     order = np.argsort(-pushes, axis=1, kind="stable")
     pushing = (pushes > 0).sum(axis=1).tolist()
     side = -1 if lowering else 1
     found = []
     for index, places, count in zip(where.tolist(), order.tolist(), pushing, strict=True):
-        found.append(_sentence(rows.at(index), [recipes[place] for place in places[:count]], side))
+        found.append(_sentence(rows.at(index), [recipes[place] for place in places[: count or None]], side))
     return found
 
 

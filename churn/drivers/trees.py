@@ -87,12 +87,10 @@ def read_trees(text: str) -> tuple[Tree, ...]:
         raise UnknownTrees(f"model text of version {told.get('version', 'unknown')}")
     if told.get("num_tree_per_iteration") != "1":
         raise UnknownTrees("several trees per iteration")
-    # A random forest gives the mean of its trees.
-    share = 1 / max(1, len(blocks)) if "\naverage_output" in head else 1.0
-    return tuple(_tree(_fields(block.split("\n\n", 1)[0]), share) for block in blocks)
+    return tuple(_tree(_fields(block.split("\n\n", 1)[0])) for block in blocks)
 
 
-def _tree(told: Mapping[str, str], share: float) -> Tree:
+def _tree(told: Mapping[str, str]) -> Tree:
     if told.get("is_linear", "0") != "0":
         raise UnknownTrees("linear trees")
     leaves = int(told.get("num_leaves", "0"))
@@ -106,7 +104,7 @@ def _tree(told: Mapping[str, str], share: float) -> Tree:
         left=_numbers(told, "left_child", int, nodes),
         right=_numbers(told, "right_child", int, nodes),
         cover=_numbers(told, "internal_count", float, nodes),
-        leaf_value=_numbers(told, "leaf_value", float, leaves) * share,
+        leaf_value=_numbers(told, "leaf_value", float, leaves),
         # A tree of one leaf may say nothing of it: everybody reaches it.
         leaf_cover=_numbers(told, "leaf_count", float, leaves) if nodes else np.ones(1),
         set_start=_numbers(told, "cat_boundaries", int, sets + 1) if sets else np.zeros(1, np.int64),
