@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -116,6 +116,24 @@ def oracle(
     Source: Monte Carlo over the transitions of `Company`, the same code that made the world; standard error
     sqrt(q (1 - q) / (n + 1)) with q = (x + 0.5) / (n + 1) of n futures, so never 0.
     """
+    return ask(
+        world, cutoffs=cutoffs, customers=customers, horizon_days=horizon_days, gap_days=gap_days, activity=activity,
+        futures=futures, morning=Morning,
+    )  # fmt: skip
+
+
+def ask(
+    world: World | Setting,
+    *,
+    cutoffs: Sequence[datetime],
+    customers: Sequence[int] | Ints,
+    horizon_days: Sequence[int],
+    gap_days: Sequence[int],
+    activity: str,
+    futures: int,
+    morning: Callable[[Setting, int, Company, Ints, str, Streams], Morning],
+) -> pd.DataFrame:
+    """Returns what somebody knows of each outcome who sees the morning of a cutoff as `morning` does; see `oracle`."""
     setting = world.setting if isinstance(world, World) else world
     who = np.unique(np.asarray(customers, dtype=np.int64))
     days = sorted(_day_of(cutoff, setting=setting) for cutoff in cutoffs)
@@ -130,30 +148,35 @@ def oracle(
             asked = [question for question in questions if day + question.days <= setting.calendar.days]
             company.live(day)
             if asked:
-                morning = _Morning(setting, block=block, company=company, who=chosen, activity=activity)
-                parts.append(morning.answers(asked, futures=futures))
-    found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-    return found.sort_values(["cutoff", "customer_id", "gap_days", "horizon_days"], ignore_index=True)
+                streams = future_streams(setting.seed, block=block, day=day)
+                parts.append(
+                    morning(setting, block, company, chosen, activity, streams).answers(asked, futures=futures)
+                )
+    found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["cutoff", "customer_id"])
+    order = [name for name in ("cutoff", "customer_id", "gap_days", "horizon_days") if name in found]
+    return found.sort_values(order, ignore_index=True)
 
 
-class _Morning:
-    """The chosen customers of one block on the morning of a cutoff."""
+class Morning:
+    """The chosen customers of one block on the morning of a cutoff, their whole latent state known."""
 
-    def __init__(self, setting: Setting, *, block: int, company: Company, who: Ints, activity: str) -> None:
-        self._setting, self._block, self._company, self._activity = setting, block, company, activity
+    def __init__(
+        self, setting: Setting, block: int, company: Company, who: Ints, activity: str, streams: Streams
+    ) -> None:
+        self.setting, self._block, self.company, self._activity = setting, block, company, activity
+        self._streams = streams
         self._at = company.day * DAY
-        self._who = who[company.people.join_second[who] < self._at]
+        self.who = who[company.people.join_second[who] < self._at]
         past = company.history()
         self._words = words_of(past)
         self._last = _last_active(past, at=self._at, activity=activity, customers=company.people.count)
 
     def answers(self, questions: list[Question], *, futures: int) -> pd.DataFrame:
         """One row per customer and question."""
-        streams = future_streams(self._setting.seed, block=self._block, day=self._company.day)
         step = max(_COPIES // futures, 1)
         counts = [
-            self._count(self._who[first : first + step], questions=questions, futures=futures, streams=streams)
-            for first in range(0, len(self._who), step)
+            self._count(self.who[first : first + step], questions=questions, futures=futures, streams=self._streams)
+            for first in range(0, len(self.who), step)
         ]
         frames = [
             self._frame(
@@ -171,15 +194,15 @@ class _Morning:
     ) -> list[tuple[Floats, Floats]]:
         """In how many futures each customer leaves, and leaves without a word, by question."""
         rows = np.repeat(who, futures)
-        copies = self._company.clones(rows, streams=streams)
+        copies, pending = self._copies(rows, streams=streams)
         # Outages to come are chance, independent from day to day: their mean does for every customer by herself.
-        premises = self._company.premises
+        premises = self.company.premises
         copies.premises = replace(premises, shared_days=np.ones_like(premises.shared_days))
-        copies.live(self._company.day + max(question.days for question in questions))
+        copies.live(self.company.day + max(question.days for question in questions))
         future = copies.history()
         exits = _seconds(future.exits.exit_day)
         closed = closing(exits, people=copies.people)
-        words = stack([words_of(future), spread(self._words, who=rows)])
+        words = stack([words_of(future), pending])
         said = heard(words, exit_second=exits, closed_second=closed)
         came = activity_of(future, activity=self._activity, exit_second=exits)
         counts = []
@@ -194,22 +217,35 @@ class _Morning:
             counts.append(tuple(each.reshape(-1, futures).sum(axis=1).astype(np.float64) for each in (left, silent)))
         return [(left, silent) for left, silent in counts]
 
+    def _copies(self, rows: Ints, *, streams: Streams) -> tuple[Company, Rows]:
+        """Copies of these customers this morning, and what each of them is already going to say."""
+        return self.company.clones(rows, streams=streams), spread(self._words, who=rows)
+
+    def _latent(self) -> dict[str, object]:
+        """What is known of the latent state, by name of the column."""
+        exits = self.company.state.exits
+        has_mood = self.setting.regime.mechanism == HIDDEN_STATES
+        return {
+            "friction": self.company.state.friction.total()[self.who],
+            "state": [MOODS[mood] if has_mood else None for mood in exits.mood[self.who]],
+            "has_decided": exits.exit_day[self.who] < NEVER,
+        }
+
     def _window(self, question: Question, *, size: int) -> tuple[Ints, Ints]:
         """The cutoff, and the end of the outcome window."""
         return np.full(size, self._at), np.full(size, self._at + question.days * DAY)
 
     def _frame(self, question: Question, *, left: Floats, silent: Floats, futures: int) -> pd.DataFrame:
-        who, exits = self._who, self._company.state.exits
+        who, exits = self.who, self.company.state.exits
         begins = np.minimum(self._at - max(question.horizon_days, _VOICE_DAYS) * DAY, self._last - _BEFORE_LAST)
         now = np.full(len(begins), self._at)
         gone = _seconds(exits.exit_day)
-        closed = closing(gone, people=self._company.people)
+        closed = closing(gone, people=self.company.people)
         is_quiet = ~heard(self._words, exit_second=gone, closed_second=closed).within(begins, now)[who]
-        has_mood = self._setting.regime.mechanism == HIDDEN_STATES
         frame = pd.DataFrame(
             {
-                "customer_id": [f"C{number:06d}" for number in who + self._block * self._setting.block_size],
-                "cutoff": pd.Timestamp(FIRST_DAY) + pd.Timedelta(days=self._company.day),
+                "customer_id": [f"C{number:06d}" for number in who + self._block * self.setting.block_size],
+                "cutoff": pd.Timestamp(FIRST_DAY) + pd.Timedelta(days=self.company.day),
                 "gap_days": question.gap_days,
                 "horizon_days": question.horizon_days,
                 "p_leave": left / futures,
@@ -217,9 +253,7 @@ class _Morning:
                 "p_silent": np.where(is_quiet, silent / futures, 0.0),
                 "p_silent_se": np.where(is_quiet, standard_error(silent, of=futures), 0.0),
                 "is_quiet": is_quiet,
-                "friction": self._company.state.friction.total()[who],
-                "state": [MOODS[mood] if has_mood else None for mood in exits.mood[who]],
-                "has_decided": exits.exit_day[who] < NEVER,
+                **self._latent(),
             }
         )
         if self._activity != "contracts":
@@ -231,10 +265,10 @@ class _Morning:
     @cached_property
     def _term_ends(self) -> Ints:
         """The agreed end of the term that runs this morning, -1 for who has none; shape (customers,)."""
-        people = self._company.people
-        exits = _seconds(self._company.state.exits.exit_day)
+        people = self.company.people
+        exits = _seconds(self.company.state.exits.exit_day)
         gone = np.where(exits <= self._at, exits, NEVER)
-        terms = self._setting.terms(people, block=self._block, exit_second=gone)
+        terms = self.setting.terms(people, block=self._block, exit_second=gone)
         runs = (terms["start"] < self._at) & (np.minimum(terms["end"], terms["ended"]) >= self._at)
         ends = np.full(people.count, -1)
         ends[terms["customer"][runs]] = terms["end"][runs]
