@@ -55,7 +55,7 @@ def keep_record(
 def pictures_of(
     result: dict[str, Any], predictions: pd.DataFrame, values: npt.NDArray[np.float64], explained: pd.DataFrame
 ) -> dict[str, bytes]:
-    """Returns every picture of the run by name, as PNG; `values` are the contributions of features in the `explained` rows."""
+    """Returns every picture of the run by name, as PNG; `values` are of features in the `explained` rows."""
     scores = {"model": predictions["p_leave"].to_numpy()}
     scores |= {name: predictions[f"rank:{name}"].to_numpy() for name in BASELINES if name != "base_rate"}
     outcome = predictions["has_left"].to_numpy(float)
