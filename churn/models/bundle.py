@@ -30,8 +30,9 @@ from churn.signals.recipes import Recipe, recipe_of
 from churn.timeline.mbg_nbd import MbgNbd
 from churn.timeline.rhythm import Prior
 
-SCHEMA = 2
-"""1 had no reference (scoring could not tell whether customers still look as they did in training), no voice model."""
+SCHEMA = 3
+"""1 had no reference (scoring could not tell whether customers still look as they did in training), no voice model; 2
+calibrated the product of the two factors, not the second."""
 GOLDEN_ROWS = 32
 GOLDEN_TOLERANCE = 1e-12
 CHECKSUMS = "SHA256SUMS"

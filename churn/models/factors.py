@@ -1,4 +1,4 @@
-"""The two factors: who leaves, and which of the quiet leavers leave silently; their product calibrated on the quiet."""
+"""The two factors: who leaves, and which of the quiet leavers leave silently; each calibrated on what it is about."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import expit, logit
 
 from churn.errors import NotEnoughDataError
 from churn.models import boosting
@@ -27,12 +26,12 @@ MIN_OF_EACH_VOICE = 100
 
 @dataclass(frozen=True, slots=True)
 class SilentFactor:
-    """p(silent | leave) among the quiet: a booster, or a constant share; and the calibration of the product.
+    """p(silent | leave) among the quiet: a booster, or a constant share; and its calibration.
 
     Attributes:
         booster: the model of the second factor, None where the share is constant.
         share: silent leavers among the quiet training leavers.
-        calibration: of the log odds of the product p_leave x p(silent | leave), on the quiet.
+        calibration: of the booster's raw margin, on quiet leavers; none where the share is constant.
     """
 
     booster: lgb.Booster | None
@@ -108,16 +107,16 @@ def learn(
         notes.append("no purged fold fits into the training period: rounds by sample size, no calibration")
     silent, why = None, "no table carries the customers' own voice (contacts or feedback by themselves)"
     if can_hear:
-        silent, why, note = _learn_silent(rows, judged, calibration, rolling, growing=growing)
+        silent, why, note = _learn_silent(rows, judged, rolling, growing=growing)
         notes += note
     return Factors(leave, member, calibration, silent, why, tuple(notes))
 
 
 def predict(factors: Factors, features: pd.DataFrame, *, voice_status: npt.NDArray[np.str_]) -> pd.DataFrame:
-    """Returns per row margin, p_leave, p_silent, p_vocal and p_silent_given_leave (before calibration).
+    """Returns per row margin, p_leave, p_silent, p_vocal and p_silent_given_leave.
 
     p_silent is 0 for who has already spoken (her leaving would be vocal), null for who can't be heard and without a
-    silent model; otherwise the calibrated product, never above p_leave.
+    silent model; otherwise p_leave x p(silent | leave), and so below p_leave whenever leavers have been heard to speak.
     """
     margin = ensemble_margin(factors.leave, features, factors.rhythm)
     p_leave = apply(factors.calibration, margin)
@@ -125,9 +124,8 @@ def predict(factors: Factors, features: pd.DataFrame, *, voice_status: npt.NDArr
     given_leave = np.full(len(features), np.nan)
     if factors.silent is not None:
         given_leave = silent_given_leave(factors.silent, features)
-        product = apply(factors.silent.calibration, _log_odds(p_leave * given_leave))
         p_silent = np.select(
-            [voice_status == "quiet", voice_status == "already_vocal"], [np.minimum(product, p_leave), 0.0], np.nan
+            [voice_status == "quiet", voice_status == "already_vocal"], [p_leave * given_leave, 0.0], np.nan
         )
     return pd.DataFrame({
         "margin": margin, "p_leave": p_leave, "p_silent": p_silent, "p_vocal": p_leave - p_silent,
@@ -136,10 +134,10 @@ def predict(factors: Factors, features: pd.DataFrame, *, voice_status: npt.NDArr
 
 
 def silent_given_leave(silent: SilentFactor, features: Signals) -> Floats:
-    """Returns p(silent | leave) before calibration, shape (rows,)."""
+    """Returns p(silent | leave), shape (rows,)."""
     if silent.booster is None:
         return np.full(len(features), silent.share)
-    return np.asarray(expit(boosting.raw_margin(silent.booster, features)))
+    return apply(silent.calibration, boosting.raw_margin(silent.booster, features))
 
 
 def _covered_folds(
@@ -167,12 +165,7 @@ def _with_rhythm(judged: Judged, features: Signals, member: RhythmMember) -> Jud
 
 
 def _learn_silent(
-    rows: TrainingRows,
-    judged: Judged | None,
-    calibration: Calibration,
-    folds: Sequence[boosting.Fold],
-    *,
-    growing: Growing,
+    rows: TrainingRows, judged: Judged | None, folds: Sequence[boosting.Fold], *, growing: Growing
 ) -> tuple[SilentFactor | None, str, list[str]]:
     is_leaver = rows.has_left & rows.is_quiet
     leavers = rows.keep(is_leaver)
@@ -181,45 +174,32 @@ def _learn_silent(
     if not silent:
         return None, "no quiet customer left silently in the training period", []
     share = silent / (silent + vocal)
-    if judged is None:
-        on_quiet, p_leave = np.zeros(len(rows.at), bool), np.zeros(0)
-    else:
-        on_quiet = rows.is_quiet & judged.rows
-        p_leave = apply(calibration, judged.margin[rows.is_quiet[judged.rows]])
-    outcome = (rows.has_left & ~rows.has_spoken)[on_quiet]
     if min(silent, vocal) < MIN_OF_EACH_VOICE:
         note = (
             f"{silent} silent and {vocal} vocal leavers among the quiet: "
             f"p(silent | leave) is their constant share {share:.3f}"
         )
-        return SilentFactor(None, share, _calibrate(p_leave * share, outcome)), "", [note]
+        return SilentFactor(None, share, Calibration("none")), "", [note]
     rounds = boosting.choose_rounds(leavers.features, y=is_silent, at=leavers.at, folds=folds, growing=growing)
     booster = boosting.fit(leavers.features, y=is_silent, rounds=rounds.count, growing=growing)
-    given = _crossfitted(rows, on_quiet, leavers, judged.fold if judged else None, rounds.count, share, growing=growing)
-    return SilentFactor(booster, share, _calibrate(p_leave * given, outcome)), "", []
+    calibration = _calibrate_silent(leavers, judged.fold if judged else None, rounds.count, growing=growing)
+    return SilentFactor(booster, share, calibration), "", []
 
 
-def _crossfitted(
-    rows: TrainingRows, wanted: Bool, leavers: TrainingRows, fold: boosting.Fold | None, rounds: int, share: float,
-    *, growing: Growing,
-) -> Floats:  # fmt: skip
-    """p(silent | leave) for the rows the latest fold judged, from leavers whose outcomes were complete before them."""
-    is_silent = ~leavers.has_spoken
-    before = np.isin(leavers.at, [cutoff.at for cutoff in fold.train] if fold else [])
-    if min(is_silent[before].sum(), (~is_silent)[before].sum()) < boosting.MIN_OF_A_CLASS:
-        return np.full(int(wanted.sum()), share)
-    earlier = boosting.fit(view_of(leavers.features).keep(before), y=is_silent[before], rounds=rounds, growing=growing)
-    return np.asarray(expit(boosting.raw_margin(earlier, view_of(rows.features).keep(wanted))))
-
-
-def _calibrate(product: Floats, is_silent_leaver: Bool) -> Calibration:
-    if not len(product):
+def _calibrate_silent(
+    leavers: TrainingRows, fold: boosting.Fold | None, rounds: int, *, growing: Growing
+) -> Calibration:
+    """The calibration of p(silent | leave) on the latest fold's leavers, judged by those settled before them."""
+    if fold is None:
         return Calibration("none")
-    return halfway(fit_calibration(_log_odds(product), y=is_silent_leaver, method="sigmoid"))
-
-
-def _log_odds(p: Floats) -> Floats:
-    return np.asarray(logit(np.clip(p, 1e-9, 1 - 1e-9)))
+    is_silent = ~leavers.has_spoken
+    before, then = (np.isin(leavers.at, [cutoff.at for cutoff in part]) for part in (fold.train, fold.valid))
+    if min(is_silent[before].sum(), (~is_silent)[before].sum()) < boosting.MIN_OF_A_CLASS or not then.any():
+        return Calibration("none")
+    features = view_of(leavers.features)
+    earlier = boosting.fit(features.keep(before), y=is_silent[before], rounds=rounds, growing=growing)
+    margin = boosting.raw_margin(earlier, features.keep(then))
+    return halfway(fit_calibration(margin, y=is_silent[then], method="sigmoid"))
 
 
 def _rarer(has_left: Bool) -> int:
