@@ -57,7 +57,7 @@ def test_every_column_is_explained(tmp_path: Path) -> None:
     write_scores(listed(), tmp_path / "s.xlsx")
     told = {row[0][1]: row[1][1] for row in sheet(tmp_path / "s.xlsx", 2)[1:]}
     assert told == {name: MEANINGS[name] for name in COLUMNS}
-    assert all(len(meaning) > 10 for meaning in MEANINGS.values())
+    assert all(meaning.endswith(".") for meaning in MEANINGS.values())
 
 
 def test_the_same_scores_make_the_same_bytes(tmp_path: Path) -> None:

@@ -104,7 +104,9 @@ def score_known(
     eligible = np.unique(codes[why == ELIGIBLE])
     scored, counts = _NOBODY, list[npt.NDArray[np.int64]]()
     if len(eligible):
-        scored, counts = _scored_rows(known, bundle, cutoff, eligible, explained, config)
+        frame = rows_at(known, cutoff, codes=eligible, prior=bundle.prior)
+        features = _signals(known, frame, bundle, config)
+        scored, counts = scored_rows(frame, features, bundle, explained=explained, config=config)
     position = pd.Series(np.arange(len(eligible)), index=eligible).reindex(codes)
     listed = scored.take(position.fillna(0).to_numpy(np.int64)) if len(scored) else scored.reindex(range(len(codes)))
     listed = listed.reset_index(drop=True).mask(pd.Series(why != ELIGIBLE), other=None)
@@ -142,11 +144,18 @@ def reasons_of(
     return told
 
 
-def _scored_rows(
-    known: Known, bundle: Bundle, cutoff: Cutoff, codes: npt.NDArray[np.int64], explained: Explained, config: Config
+def scored_rows(
+    frame: pd.DataFrame, features: pd.DataFrame, bundle: Bundle, *, explained: Explained, config: Config
 ) -> tuple[pd.DataFrame, Counts]:
-    frame = rows_at(known, cutoff, codes=codes, prior=bundle.prior)
-    features = _signals(known, frame, bundle, config)
+    """Returns the figures and reasons of eligible customers, and in which bins of the reference their features lie.
+
+    Args:
+        frame: what `rows_at` returns.
+        features: their signals, in the same order.
+        bundle: the model.
+        explained: whose scores come with reasons; those of the top come later.
+        config: bands, owners, currency.
+    """
     predicted = bundle.predict(features, voice_status=frame["voice_status"].to_numpy(str))
     percentile = bundle.percentile(predicted["margin"].to_numpy())
     bands = np.array(config.bands.names, object)[np.searchsorted(config.bands.edges, percentile, side="right")]
@@ -157,20 +166,29 @@ def _scored_rows(
         "value_at_risk": predicted["p_leave"] * frame["expected_spend"], "is_treated": frame["is_treated"],
     })  # fmt: skip
     is_told = explained.at_once(predicted["p_leave"].to_numpy())
-    told = _told(bundle, features if is_told.all() else features[is_told], config) if is_told.any() else _unexplained()
+    told = _unexplained()
+    if is_told.any():
+        few = features if is_told.all() else features[is_told]
+        told = _told(bundle, few, config, margin=predicted["margin"].to_numpy()[is_told])
     counts = counts_of(bundle.reference, features, bundle.recipes)
     return pd.concat([figures, told.reindex(figures.index)], axis=1), counts
 
 
 def _signals(known: Known, frame: pd.DataFrame, bundle: Bundle, config: Config) -> pd.DataFrame:
-    # On a cluster each core has a task of its own.
-    threads = 1 if config.engine.kind == "spark" else threads_of(config)
-    return bundle_signals(known, frame, bundle, threads=threads)
+    return bundle_signals(known, frame, bundle, threads=_threads(config))
 
 
-def _told(bundle: Bundle, features: pd.DataFrame, config: Config) -> pd.DataFrame:
-    """The reasons of rows, with their index."""
-    values = explain(bundle.factors, bundle.matched(features), bundle.recipes)
+def _threads(config: Config) -> int:
+    """On a cluster each core has a task of its own."""
+    return 1 if config.engine.kind == "spark" else threads_of(config)
+
+
+def _told(
+    bundle: Bundle, features: pd.DataFrame, config: Config, *, margin: npt.NDArray[np.float64] | None = None
+) -> pd.DataFrame:
+    """The reasons of rows, with their index; `margin` where it is known."""
+    matched = bundle.matched(features)
+    values = explain(bundle.factors, matched, bundle.recipes, threads=_threads(config), margin=margin)
     return reasons(
         features, values, bundle.recipes, currency=config.currency, activity=bundle.target.activity,
         horizon_days=bundle.target.horizon_days, owners=owners_of(config),
