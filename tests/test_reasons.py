@@ -136,13 +136,30 @@ def test_alone_as_in_a_list_in_any_order_and_across_blocks(monkeypatch: pytest.M
     pd.testing.assert_frame_equal(tell_all(features, values), whole)
 
 
-def test_the_last_resort_says_that_it_is_not_known() -> None:
-    found = tell_all(
-        features_of([{"invitations_unanswered_streak": 0}]),
-        pushed({"days_since_last_contact": 0.5, "invitations_unanswered_streak": 0.2}),
-    )
-    assert found.loc[0, "reason_1"] == "Days since last contact: not known."  # no table to see contacts in
-    assert found.loc[0, "reason_2"] == "Invitations unanswered (in a row): not known."  # nobody asked her
+def test_what_is_not_known_is_no_driver() -> None:
+    pushes = {"days_since_last_contact": 0.9, "invitations_unanswered_streak": 0.5, "returns_count_90d": 0.2}
+    (found,) = tell_all(
+        features_of([{"invitations_unanswered_streak": 0, "returns_count_90d": 1}]), pushed(pushes)
+    ).to_dict("records")
+    # There is no table to see contacts in; nobody asked her, but that is known of her.
+    assert [found[f"driver_{rank}"] for rank in (1, 2, 3)] == ["silence", "spend", None]
+    assert found["reason_1"] == "Invitations unanswered (in a row): 0."
+
+
+def test_an_absence_is_a_driver_only_where_it_tells() -> None:
+    given = {"about_count_365d": 0, "contacts_count_365d": 0, "season_factor": 0.8}
+    pushes = {"about_score_last": 0.9, "season_factor": 0.7, "days_since_last_contact": 0.1}
+    (found,) = tell_all(features_of([given]), pushed(pushes)).to_dict("records")
+    # Nobody scored her: that is not about her. The season is everybody's. That she never wrote is hers.
+    assert [found[f"driver_{rank}"] for rank in (1, 2, 3)] == ["service", None, None]
+    assert found["reason_1"] == "No contact with customer service on record."
+
+
+def test_a_weak_sentence_gives_way_to_a_number_of_her_own() -> None:
+    given = {"about_count_365d": 0, "score_last": 0.2}
+    found = tell_all(features_of([given]), pushed({"about_score_last": 0.9, "score_last": 0.1}))
+    assert found.loc[0, "driver_1"] == "feedback"
+    assert found.loc[0, "reason_1"].startswith("Last score 2 of 10")
 
 
 def test_no_customers_give_no_reasons() -> None:

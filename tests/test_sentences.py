@@ -9,7 +9,6 @@ from made_recipes import BY_NAME, HORIZON_DAYS, Given, every_recipe, features_of
 
 from churn.drivers.phrases import Rows, Wording
 from churn.drivers.sentences import SENTENCES, key_of, sentence
-from churn.drivers.tellings import not_known
 from churn.signals.recipes import Recipe
 
 SAID = """
@@ -227,11 +226,6 @@ def test_every_recipe_reads_well(activity: str, value: float) -> None:
         found = sentence(recipe, rows.at(0))
         assert found is not None, recipe.name
         assert_reads_well(found.text)
-
-
-def test_every_null_reads_well() -> None:
-    for recipe in BY_NAME.values():
-        assert_reads_well(not_known(recipe))
 
 
 def assert_reads_well(text: str) -> None:

@@ -10,8 +10,8 @@ import pandas as pd
 
 from churn.drivers.contributions import Contributions, Floats
 from churn.drivers.phrases import Row, Rows, Wording
-from churn.drivers.sentences import sentence
-from churn.drivers.tellings import not_known
+from churn.drivers.sentences import is_her_own, sentence, telling_absence
+from churn.drivers.tellings import plain
 from churn.signals.recipes import Recipe
 
 BLOCK_ROWS = 32_768
@@ -25,8 +25,10 @@ def reasons(
     """Returns driver_1, reason_1, owner_1 and so on to `top`: the signals that raise each customer's risk most.
 
     One row per customer in the order and with the index of `features`; fewer signals than `top` where fewer raise her
-    risk, then None. Ties go to the signal that stands first in `SIGNALS`. A reason states facts as of the cutoff, never
-    causes: of the features that carry the signal, the strongest whose sentence doesn't sound the other way.
+    risk, then None. A signal is a driver only where it has something of her own to say: a number, or an absence that
+    tells (`telling_absence`); what is not known is no reason. Ties go to the signal that stands first in `SIGNALS`. A
+    reason states facts as of the cutoff, never causes: of the features that carry the signal, the strongest whose
+    sentence doesn't sound the other way.
 
     Args:
         features: columns by recipe name, as the model saw them (numbers, or categories with their labels).
@@ -43,7 +45,8 @@ def reasons(
         raise ValueError(f"{len(features)} rows of features for {len(values)} of values; missing: {missing[:3]}")
     side = -1.0 if lowering else 1.0
     pushes, by_signal = side * values.by_feature, side * values.by_signal
-    chosen, is_chosen = _strongest(by_signal.to_numpy(), top)
+    can_tell = _can_tell(features, pushes, recipes, list(by_signal.columns))
+    chosen, is_chosen = _strongest(np.where(can_tell, by_signal.to_numpy(), 0.0), top)
     wording = Wording(currency, activity, horizon_days)
     signals = np.array([*by_signal.columns, None], object)
     drivers = signals[np.where(is_chosen, chosen, -1)]
@@ -58,6 +61,26 @@ def reasons(
             told[start + where, rank] = _told(rows, where, pushes[block][where][:, is_own], own, lowering=lowering)
     department = {signal: owners.get(signal) for signal in by_signal.columns}
     return _table(drivers, told, department, index=features.index)
+
+
+def _can_tell(
+    features: pd.DataFrame, pushes: Floats, recipes: Sequence[Recipe], signals: Sequence[str]
+) -> npt.NDArray[np.bool_]:
+    """Whether a signal has something to say of a customer: one of the features that push, or of all where none does
+    alone, is known or tells by its absence. Shape (rows, signals)."""
+    known = {name: column.notna().to_numpy() for name, column in features.items()}
+    speaks = np.zeros((2, len(features), len(signals)), bool)
+    pushing = np.zeros((len(features), len(signals)), bool)
+    for place, recipe in enumerate(recipes):
+        says = known[recipe.name] & is_her_own(recipe)
+        told_by = telling_absence(recipe)
+        if told_by:
+            says = says | np.logical_or.reduce([known[name] for name in told_by if name in known] or [says])
+        column, is_pushing = signals.index(recipe.signal), pushes[:, place] > 0
+        pushing[:, column] |= is_pushing
+        speaks[0, :, column] |= says
+        speaks[1, :, column] |= says & is_pushing
+    return np.asarray(np.where(pushing, speaks[1], speaks[0]))
 
 
 def _strongest(by_signal: Floats, top: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
@@ -85,16 +108,28 @@ def _told(
 
 
 def _sentence(row: Row, recipes: Sequence[Recipe], side: int) -> str:
-    """The first sentence that doesn't lean away from `side`, else the first of all, else that the first isn't known."""
-    first = ""
+    """The first sentence that doesn't lean away from `side`, else the first that does, else a weak one."""
+    leaning = weak = ""
     for recipe in recipes:
         told = sentence(recipe, row)
         if told is None:
             continue
-        if told.leaning * side >= 0:
+        if told.is_weak:
+            weak = weak or told.text
+        elif told.leaning * side >= 0:
             return told.text
-        first = first or told.text
-    return first or not_known(recipes[0])
+        else:
+            leaning = leaning or told.text
+    return leaning or weak or _by_name(row, recipes)
+
+
+def _by_name(row: Row, recipes: Sequence[Recipe]) -> str:
+    """The plain name and value of the first feature that is known."""
+    for recipe in recipes:
+        value = row.number(recipe.name)
+        if value is not None:
+            return plain(recipe, row, value).text
+    return ""
 
 
 def _table(

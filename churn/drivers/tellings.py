@@ -63,15 +63,6 @@ def labelled(recipe: Recipe, label: str) -> Told:
     return Told(f"{plain_name(recipe)}: {label}.")
 
 
-def not_known(recipe: Recipe) -> str:
-    """Returns the sentence of a feature that is null: the model may have learnt from just that.
-
-    >>> not_known(Recipe("spend", "spend", "sum", "orders", "spend", 90))
-    'Spend (total, in the last 90 days): not known.'
-    """
-    return f"{plain_name(recipe)}: not known."
-
-
 def recency(recipe: Recipe, row: Row, x: float) -> Told:
     """Returns when she last came, beside how often she used to: for every feature that compares the two."""
     coming = row.wording.coming
