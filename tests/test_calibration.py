@@ -9,7 +9,16 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from churn.errors import BundleError
-from churn.models.calibration import METHODS, Calibration, apply, calibration_from_json, fit_calibration
+from churn.models.calibration import (
+    LEVEL_BELIEVED,
+    METHODS,
+    SLOPE_BELIEVED,
+    Calibration,
+    apply,
+    calibration_from_json,
+    fit_calibration,
+    fit_cautiously,
+)
 
 
 def distorted(*, seed: int, size: int = 4000, slope: float = 0.5, level: float = -0.7):
@@ -23,6 +32,23 @@ def test_sigmoid_finds_slope_and_level():
     slope, level = fit_calibration(margin, y=y, method="sigmoid").parameters
     assert slope == pytest.approx(0.5, abs=0.02)
     assert level == pytest.approx(-0.7, abs=0.05)
+
+
+def test_caution_believes_a_quarter_of_the_slope_and_half_of_the_level_that_is_missing_then():
+    margin, y = distorted(seed=1)
+    fitted = fit_calibration(margin, y=y, method="sigmoid").parameters[0]
+    slope, level = fit_cautiously(margin, y=y).parameters
+    assert slope == pytest.approx(1 + SLOPE_BELIEVED * (fitted - 1))
+    whole = Calibration("sigmoid", (slope, level / LEVEL_BELIEVED))
+    assert apply(whole, margin).mean() == pytest.approx(y.mean(), abs=1e-3)
+
+
+def test_caution_leaves_a_model_alone_that_is_right_and_learns_only_a_level_from_few():
+    margin, y = distorted(seed=4, size=40_000, slope=1.0, level=0.0)
+    assert fit_cautiously(margin, y=y).parameters == pytest.approx((1.0, 0.0), abs=0.02)
+    few = np.flatnonzero(y)[:20]
+    rows = np.append(few, np.flatnonzero(1 - y)[:500])
+    assert fit_cautiously(margin[rows], y=y[rows]).parameters[0] == 1.0
 
 
 def test_sigmoid_is_the_logistic_regression_on_the_smoothed_targets():

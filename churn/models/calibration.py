@@ -25,6 +25,8 @@ Method = Literal["none", "sigmoid", "isotonic", "beta"]
 METHODS: tuple[Method, ...] = get_args(Method)
 # Below this weight of either class a slope is mostly noise: only the level is learnt.
 MIN_OF_A_CLASS = 50
+SLOPE_BELIEVED, LEVEL_BELIEVED = 0.25, 0.5
+"""How much of what the latest window says about slope and level is believed."""
 
 
 @dataclass(frozen=True)
@@ -110,19 +112,26 @@ def fit_calibration(
     return Calibration(method, (*slopes, intercept))
 
 
-def halfway(calibration: Calibration) -> Calibration:
-    """Returns a sigmoid calibration halfway between the fitted one and none; any other as it is.
+def fit_cautiously(raw_margin: npt.ArrayLike, *, y: npt.ArrayLike) -> Calibration:
+    """Returns a sigmoid calibration that believes its rows only in part: a quarter of their slope, half of their level.
 
-    The latest matured window is one draw of a season, and the model it judged had seen less than the final one: half of
-    what it says holds up best on what comes next (docs/decisions/004-calibration-halfway.md has the figures).
+    The latest matured window is one draw of a season, and its judge saw less than the final model: its rounds were even
+    chosen on these rows. So the slope hardly moves, and of the level that is missing at that slope one half is added
+    (docs/decisions/004-calibration-halfway.md has the figures).
 
-    >>> halfway(Calibration("sigmoid", (1.5, 0.4)))
-    Calibration(method='sigmoid', parameters=(1.25, 0.2))
+    Raises:
+        ValueError: as `fit_calibration`.
+
+    >>> fit_cautiously([-1.0, 0.0] * 200, y=[0, 0, 0, 1] * 100).method
+    'sigmoid'
     """
-    if calibration.method != "sigmoid":
-        return calibration
-    slope, intercept = calibration.parameters
-    return Calibration("sigmoid", ((1 + slope) / 2, intercept / 2))
+    fitted = fit_calibration(raw_margin, y=y, method="sigmoid")
+    if fitted.method != "sigmoid":
+        return fitted
+    margin, outcome, weights = _checked(raw_margin, y, None)
+    slope = 1 + SLOPE_BELIEVED * (fitted.parameters[0] - 1)
+    level = _level_only(slope * margin, _smoothed_target(outcome, weights), weights).parameters[1]
+    return Calibration("sigmoid", (slope, LEVEL_BELIEVED * level))
 
 
 def apply(calibration: Calibration, raw_margin: npt.ArrayLike) -> Floats:

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import logit
 
 from churn.models.boosting import Bool, Floats, Judged, raw_margin
-from churn.models.calibration import apply, fit_calibration, halfway
+from churn.models.calibration import apply, fit_cautiously
 from churn.models.metrics import log_loss
 from churn.models.view import Signals, view_of
 
@@ -70,7 +70,7 @@ def choose_member(features: Signals, *, y: Bool, judged: Sequence[Judged]) -> Rh
 
     def cost(weight: float) -> float:
         now, then = (blend(fold.margin, rhythm[fold.rows], weight) for fold in (latest, before))
-        calibration = halfway(fit_calibration(then, y=outcome[before.rows], method="sigmoid"))
+        calibration = fit_cautiously(then, y=outcome[before.rows])
         return log_loss(outcome[latest.rows], apply(calibration, now))
 
     return RhythmMember(min(WEIGHTS, key=cost), mean)

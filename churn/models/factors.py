@@ -13,7 +13,7 @@ import pandas as pd
 from churn.errors import NotEnoughDataError
 from churn.models import boosting
 from churn.models.boosting import Bool, Floats, Growing, Judged
-from churn.models.calibration import Calibration, apply, fit_calibration, halfway
+from churn.models.calibration import Calibration, apply, fit_cautiously
 from churn.models.coverage import MOST_LOST, covered
 from churn.models.ensemble import RhythmMember, blend, choose_member, ensemble_margin, rhythm_margin
 from churn.models.view import Signals, view_of
@@ -102,7 +102,7 @@ def learn(
     notes, judged = [], None
     if rounds.judged:
         judged = _with_rhythm(rounds.judged[0], rows.features, member)
-        calibration = halfway(fit_calibration(judged.margin, y=rows.has_left[judged.rows], method="sigmoid"))
+        calibration = fit_cautiously(judged.margin, y=rows.has_left[judged.rows])
     else:
         notes.append("no purged fold fits into the training period: rounds by sample size, no calibration")
     silent, why = None, "no table carries the customers' own voice (contacts or feedback by themselves)"
@@ -199,7 +199,7 @@ def _calibrate_silent(
     features = view_of(leavers.features)
     earlier = boosting.fit(features.keep(before), y=is_silent[before], rounds=rounds, growing=growing)
     margin = boosting.raw_margin(earlier, features.keep(then))
-    return halfway(fit_calibration(margin, y=is_silent[then], method="sigmoid"))
+    return fit_cautiously(margin, y=is_silent[then])
 
 
 def _rarer(has_left: Bool) -> int:

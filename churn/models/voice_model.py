@@ -15,7 +15,7 @@ from scipy.special import logit
 
 from churn.models import boosting
 from churn.models.boosting import Bool, Growing
-from churn.models.calibration import Calibration, apply, calibration_from_json, fit_calibration, halfway
+from churn.models.calibration import Calibration, apply, calibration_from_json, fit_cautiously
 from churn.models.troubles import Troubles
 from churn.models.voice_rows import AMOUNT, CHANNEL, KIND, OWN, SEVERITY, codes_in, own_telling
 from churn.signals.offered import labels_of
@@ -229,4 +229,4 @@ def _calibrated(rows: VoiceRows, among: Bool, by: int, before: Learnt | None) ->
         return Calibration("none")
     since = np.flatnonzero(among & rows.settled(by) & (rows.troubles.time >= before.by))
     margin = before.model.margin(rows.troubles, since, rows.signals.iloc[since])
-    return halfway(fit_calibration(margin, y=rows.is_told(by)[since], method="sigmoid"))
+    return fit_cautiously(margin, y=rows.is_told(by)[since])
