@@ -51,7 +51,7 @@ def voice_sentence(voice: Mapping[str, Any]) -> str:
     judged, note = voice["judged"], voice.get("note", "")
     metrics = judged["metrics"]
     if not metrics:
-        told = "Too little went wrong after the first test cutoff to judge who speaks."
+        told = "Too little of what went wrong after the first test cutoff was told to judge who speaks."
     else:
         best = max((name for name in metrics if name != "model"), key=lambda name: metrics[name]["auroc"])
         told = (
