@@ -60,8 +60,8 @@ def explain(
 
     The members of the ensemble are combined on the margin, so their Shapley values add up: the rhythm is a game of one
     player, its own feature, whose value is its log odds less their mean in training. The games are path-dependent, see
-    `docs/explanations.md`; trees that are not understood (linear ones, say) are left to LightGBM, and then a signal has
-    the sum of its features.
+    `docs/explanations.md`; trees that are not understood are left to LightGBM, which refuses linear ones, and then a
+    signal has the sum of its features.
 
     Args:
         features: numbers, found by name; categories as codes (`matrix_of`).
