@@ -19,6 +19,7 @@ from churn.simulation.surveys import SCORE_NOISE, chance_of_answering, mean_scor
 
 _LEAN: Final = np.array([0.85, 0.85, 0.9, 0.95, 1.1, 1.3, 1.05])  # weekdays of the average customer
 _VOICES: Final = 12  # steps of the grid on which the voice personality is learnt
+_BOLD: Final = 6.0  # rare turns are proposed so much more often than they come, and weighed so much less
 _SATISFACTION: Final = (9.1, 0.8)
 
 
@@ -116,8 +117,10 @@ class Filter:
         vacation = each / 365 + (each / 48 if 181 <= day % 365 < 229 else 0.0)
         seasonal = regime.seasonal_share / 365
         draws = rng.random(now.level.shape)
-        hit = np.nonzero(draws < vacation + seasonal)
-        is_long = draws[hit] < seasonal
+        is_hit = draws < _BOLD * (vacation + seasonal)
+        now.log_weight += _turn_weight(is_hit, chance=np.full(1, vacation + seasonal))
+        hit = np.nonzero(is_hit)
+        is_long = draws[hit] < _BOLD * seasonal
         size = len(is_long)
         length = np.where(is_long, rng.integers(60, 111, size), rng.integers(14, 29, size))
         now.away_until[hit] = np.maximum(now.away_until[hit], day + length)
@@ -206,19 +209,23 @@ class Filter:
         draws = rng.random(may.shape) * 7.0
         outside = len(regime.kinds)
         if regime.mechanism == HIDDEN_STATES:
-            wavers = may & (now.mood == WAVERING)
-            breaks = wavers & (draws < regime.break_hazard)
-            calms = wavers & ~breaks & (draws < regime.break_hazard + regime.calm_hazard)
-            leaves = may & ~breaks & ~calms & (draws > 7.0 - regime.outside_hazard)
-            doubts = may & (now.mood == LOYAL) & (draws < regime.doubt_hazard)
+            wavers, loyal = may & (now.mood == WAVERING), may & (now.mood == LOYAL)
+            turn = np.where(wavers, regime.break_hazard, np.where(loyal, regime.doubt_hazard, 0.0))
+            breaks, doubts = (each & (draws < _BOLD * turn) for each in (wavers, loyal))
+            leaves = may & (draws > 7.0 - _BOLD * regime.outside_hazard)
+            chance = (turn + regime.outside_hazard) / 7.0
+            now.log_weight += np.where(may, _turn_weight(breaks | doubts | leaves, chance=chance), 0.0)
+            calms = wavers & ~breaks & ~leaves & (rng.random(may.shape) < regime.calm_hazard / 7.0)
             now.mood[calms] = LOYAL
             now.mood[doubts] = WAVERING
             now.blame[doubts | leaves] = outside
             self._go(np.nonzero(breaks | leaves), day=day, cause=None)
             return
         pressured = friction_hazard(self.pressure(day), regime=regime)
-        hit = np.nonzero(may & (draws < regime.outside_hazard + pressured))
-        cause = np.where(draws[hit] < pressured[hit], self._sight.worst[day][hit[0]], outside)
+        is_hit = may & (draws < _BOLD * (regime.outside_hazard + pressured))
+        now.log_weight += np.where(may, _turn_weight(is_hit, chance=(regime.outside_hazard + pressured) / 7.0), 0.0)
+        hit = np.nonzero(is_hit)
+        cause = np.where(draws[hit] < _BOLD * pressured[hit], self._sight.worst[day][hit[0]], outside)
         self._go(hit, day=day, cause=cause)
 
     def _go(self, hit: tuple[Ints, ...], *, day: int, cause: Ints | None) -> None:
@@ -250,6 +257,14 @@ class Filter:
         rows = np.flatnonzero(effective < 0.5 * weight.shape[1])
         if len(rows):
             now.keep(rows, chosen=draw(weight[rows], size=weight.shape[1], rng=self._rng))
+
+
+def _turn_weight(turns: Bools, *, chance: Floats) -> Floats:
+    """Log weight of a turn proposed with `_BOLD` times its chance (at most 1), and of its absence; shape as `turns`."""
+    proposed = np.minimum(_BOLD * chance, 1.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        weight: Floats = np.where(turns, np.log(chance / proposed), np.log1p(-chance) - np.log1p(-proposed))
+    return np.nan_to_num(weight, nan=0.0, posinf=0.0)
 
 
 def draw(weight: Floats, *, size: int, rng: np.random.Generator) -> Ints:
