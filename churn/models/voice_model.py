@@ -76,8 +76,8 @@ class VoiceModel:
             return ""
         silent = self.troubles - self.told
         return (
-            f"{self.told:,} things that went wrong were told of and {silent:,} were not: with fewer than {MIN_OF_EACH} of "
-            "either, whether a customer speaks is taken from the kind of thing alone"
+            f"{self.told:,} things that went wrong were told of and {silent:,} were not: with fewer than {MIN_OF_EACH} "
+            "of either, whether a customer speaks is taken from the kind of thing alone"
         )
 
     def expected(self, troubles: Troubles) -> Float64:
