@@ -136,7 +136,7 @@ def clusterwise(
     """
     progress("starting Spark")
     with (
-        work_folder(config.directory / WORK, key=None) as folder,
+        work_folder((config.directory / WORK).absolute(), key=None) as folder,
         spark_session(config, folder=folder) as session,
     ):
         tables = scatter(session, config, customers=customers)

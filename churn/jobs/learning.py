@@ -104,7 +104,7 @@ def _signals_here(
 def _from_cluster(config: Config, progress: Progress) -> Iterator[Lesson]:
     progress("starting Spark")
     with (
-        work_folder(config.directory / WORK, key=None) as folder,
+        work_folder((config.directory / WORK).absolute(), key=None) as folder,
         spark_session(config, folder=folder) as session,
     ):
         scattered = scatter(session, config)
