@@ -213,6 +213,15 @@ def test_ece_interval_holds_its_point_value():
     assert 0 <= interval["low"] <= interval["mean"] <= interval["high"]
 
 
+def test_slope_and_the_error_of_a_perfect_model_have_intervals_too():
+    who, when, y, predictions = three_cutoffs(seed=6)
+    found = bootstrap(who, cutoffs=when, y=y, predictions=predictions, seed=0, draws=100, reference="model")
+    slope, perfect = (found.metrics["model"][name] for name in ("calibration_slope", "ece_perfect"))
+    assert slope["low"] < slope["mean"] < slope["high"]
+    assert 0 < perfect["low"] < perfect["mean"] < perfect["high"]
+    assert "calibration_slope" not in found.differences["poor"]
+
+
 def test_bootstrap_with_a_one_class_cutoff_averages_the_others():
     who, when, y, predictions = three_cutoffs(seed=5, customers=50)
     y = np.where(when == 30, 0, y)

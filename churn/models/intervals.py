@@ -39,7 +39,9 @@ from churn.models.metrics import (
     ece_of,
     log_losses,
     perfect_ece,
+    perfect_eces,
 )
+from churn.models.slopes import Line, line_of, slopes
 
 # Above this many rows every draw costs more and tells less: draws shrink in proportion, down to MIN_DRAWS.
 ROWS_AT_FULL_DRAWS = 100_000
@@ -54,8 +56,7 @@ PER_CUTOFF: tuple[str, ...] = (
     "brier",
     "log_loss",
 )
-POOLED: tuple[str, ...] = ("ece", "calibration_in_the_large")
-POINT_ONLY: tuple[str, ...] = ("ece_perfect", "calibration_slope")
+POOLED: tuple[str, ...] = ("ece", "calibration_in_the_large", "calibration_slope")
 
 
 class Interval(TypedDict):
@@ -109,7 +110,8 @@ def bootstrap(
 
     Ranking metrics, Brier and log loss are computed in each cutoff, then averaged over the cutoffs in which they exist;
     calibration metrics pool the rows of all cutoffs. The draws of the ECE are moved onto its point value: an absolute
-    value only grows when rows are resampled. `ece_perfect` and `calibration_slope` come without interval.
+    value only grows when rows are resampled. The interval of `ece_perfect` is what chance alone makes of the ECE of a
+    perfect model: it is simulated, not resampled, and has no differences.
 
     Args:
         customers: a code or id per row, shape (n,); draws depend on the sorted ids only, not on the order of the rows.
@@ -144,7 +146,7 @@ def bootstrap(
     table = _draw_all(outcome, who, groups, scored, drawn=drawn, seed=seed)
     metrics = {name: _intervals(table[name], names) for name in scored}
     for name, (p, _) in scored.items():
-        metrics[name] |= _points(outcome, p, groups, order, names)
+        metrics[name]["ece_perfect"] = _by_chance(p, groups, order, names)
     others = [name for name in scored if name != reference] if reference is not None else []
     return Bootstrap(
         draws=drawn,
@@ -183,6 +185,7 @@ def _draw_all(
     everyone = np.concatenate(groups) if groups else np.empty(0, np.int64)
     blocks = [*groups, everyone]
     judged = {name: [_judge(y[rows], p[rows], rank[rows]) for rows in blocks] for name, (p, rank) in scored.items()}
+    lines = {name: line_of(y[everyone], p[everyone]) for name, (p, _) in scored.items()}
     per_cutoff = {name: np.full((len(PER_CUTOFF), len(groups), 1 + drawn), np.nan) for name in scored}
     pooled = {name: np.full((len(POOLED), 1 + drawn), np.nan) for name in scored}
     size = int(who.max()) + 1 if who.size else 0
@@ -194,7 +197,7 @@ def _draw_all(
                 if block < len(groups):
                     per_cutoff[name][:, block, part] = _per_cutoff(judged[name][block], weight)
                 else:
-                    pooled[name][:, part] = _pooled(judged[name][block], weight)
+                    pooled[name][:, part] = _pooled(judged[name][block], lines[name], weight)
     by_cutoff = {
         name: np.array([_points_pooled(y[rows], p[rows]) for rows in groups]).reshape(len(groups), len(POOLED)).T
         for name, (p, _) in scored.items()
@@ -237,7 +240,7 @@ def _per_cutoff(judged: _Judged, weight: Floats) -> Floats:
     return np.vstack([auroc_of(curve), average_precision_of(curve), lifted, captured, losses])
 
 
-def _pooled(judged: _Judged, weight: Floats) -> Floats:
+def _pooled(judged: _Judged, line: Line, weight: Floats) -> Floats:
     """Returns POOLED for each weighting of the rows, shape (POOLED, weightings)."""
     ranking = judged.by_probability
     ranked = np.take(weight, ranking.order, axis=1)
@@ -245,11 +248,11 @@ def _pooled(judged: _Judged, weight: Floats) -> Floats:
     rows = cumulate(ranked, edges=ranking.edges)
     large = np.full(weight.shape[0], np.nan)
     np.divide(excess[:, -1], rows[:, -1], out=large, where=rows[:, -1] > 0)
-    return np.vstack([ece_of(excess, rows=rows, bins=BINS), large])
+    return np.vstack([ece_of(excess, rows=rows, bins=BINS), large, slopes(line, weight)])
 
 
-def _points_pooled(y: Floats, p: Floats) -> tuple[float, float]:
-    return ece(y, p), calibration_in_the_large(y, p)
+def _points_pooled(y: Floats, p: Floats) -> tuple[float, float, float]:
+    return ece(y, p), calibration_in_the_large(y, p), calibration_slope(y, p)[0]
 
 
 def _recentred(pooled: Floats) -> Floats:
@@ -276,6 +279,8 @@ def _intervals(drawn: _Drawn, names: Sequence[str]) -> dict[str, Interval]:
     for metric, values in zip(PER_CUTOFF, drawn.per_cutoff, strict=True):
         result[metric] = _interval(_mean_of_known(values), values[:, 0], names)
     for metric, values, points in zip(POOLED, drawn.pooled, drawn.pooled_by_cutoff, strict=True):
+        if metric == "calibration_slope" and drawn.is_difference:
+            continue  # nearer to 1 is better, which no difference says
         floor = 0.0 if metric == "ece" and not drawn.is_difference else -np.inf
         result[metric] = _interval(np.maximum(values, floor), points, names)
     return result
@@ -289,13 +294,11 @@ def _interval(draws: Floats, by_cutoff: Floats, names: Sequence[str]) -> Interva
     return Interval(mean=_known(draws[0]), low=_known(low), high=_known(high), by_cutoff=values)
 
 
-def _points(y: Floats, p: Floats, groups: list[Ints], everyone: Ints, names: Sequence[str]) -> dict[str, Interval]:
-    """Returns POINT_ONLY: pooled and by cutoff, without interval."""
-    values = [(perfect_ece(p[rows]), calibration_slope(y[rows], p[rows])[0]) for rows in (everyone, *groups)]
-    return {
-        metric: _interval(np.array([values[0][line]]), np.array([value[line] for value in values[1:]]), names)
-        for line, metric in enumerate(POINT_ONLY)
-    }
+def _by_chance(p: Floats, groups: list[Ints], everyone: Ints, names: Sequence[str]) -> Interval:
+    """Returns the ECE of a perfect model with these probabilities: its mean, and how far chance moves it."""
+    pooled = perfect_eces(p[everyone])
+    by_cutoff = np.array([perfect_ece(p[rows]) for rows in groups])
+    return _interval(np.append(pooled.mean() if pooled.size else np.nan, pooled), by_cutoff, names)
 
 
 def _mean_of_known(values: Floats) -> Floats:

@@ -145,9 +145,15 @@ def perfect_ece(p: npt.ArrayLike, *, bins: int = BINS, draws: int = PERFECT_DRAW
     An ECE near this figure is noise of the sample size, not miscalibration. Source: Broecker and Smith 2007
     (consistency resampling). NaN without rows.
     """
+    errors = perfect_eces(p, bins=bins, draws=draws, seed=seed)
+    return float(errors.mean()) if errors.size else float("nan")
+
+
+def perfect_eces(p: npt.ArrayLike, *, bins: int = BINS, draws: int = PERFECT_DRAWS, seed: int = 0) -> Floats:
+    """Returns the ECE of a perfectly calibrated model in each simulation, shape (draws,); empty without rows."""
     probability = np.sort(np.asarray(p, dtype=np.float64))[::-1]
     if not probability.size:
-        return float("nan")
+        return np.empty(0)
     rng = np.random.default_rng(seed)
     edges = rank_rows(np.zeros_like(probability), score=probability).edges
     errors = []
@@ -157,7 +163,7 @@ def perfect_ece(p: npt.ArrayLike, *, bins: int = BINS, draws: int = PERFECT_DRAW
         excess = cumulate(probability - drawn, edges=edges)
         rows = np.broadcast_to(edges.astype(np.float64), excess.shape)
         errors.append(ece_of(excess, rows=rows, bins=bins))
-    return float(np.concatenate(errors).mean())
+    return np.concatenate(errors)
 
 
 def calibration_slope(y: npt.ArrayLike, p: npt.ArrayLike) -> tuple[float, float]:
