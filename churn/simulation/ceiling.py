@@ -51,8 +51,8 @@ def ceiling(
     shows: the rate, habits, luck, personality and sensitivity of each customer, her decisions, her hidden state.
 
     Time rule: rows before the cutoff. Standard errors are those of the futures; the particles add to them (compare
-    runs of two seeds or sizes). Cost: one pass over all days before each cutoff, about 10 s of one core per 100 days
-    and 1,000 customers with 300 particles, and the futures as for `oracle`.
+    runs of two sizes). Cost: one pass over all days before each cutoff and the futures as for `oracle`; 2,000
+    customers, 400 days, 200 particles and 100 futures take 32 s of one core.
 
     Raises:
         ConfigError: as `oracle`.
