@@ -13,6 +13,7 @@ from made_project import Project, run
 
 from churn.config import load_config
 from churn.jobs.train import train
+from churn.models.bundle import load_bundle
 
 RESULT = {
     "schema", "run_id", "model_id", "bundle", "project", "target", "cutoffs", "training_cutoffs", "population",
@@ -54,6 +55,21 @@ def test_the_bundle_the_record_and_the_run_are_kept(project: Project) -> None:
     assert (project.directory / "mlruns" / "mlflow.db").is_file()
     run_folder = project.directory / "mlruns" / "artifacts" / str(project.training.json["run_id"])
     assert (run_folder / "artifacts" / "report.html").is_file()
+
+
+def test_who_speaks_is_learnt_judged_and_carried_by_the_bundle(project: Project) -> None:
+    told = project.training.json["voice"]
+    assert told["is_modelled"]
+    assert told["judged"]["metrics"]["model"]["auroc"] > told["judged"]["metrics"]["kind"]["auroc"]
+    assert told["iceberg"]["total"]["never_mentioned"] > 0
+    _, bundle, _ = load_bundle(project.bundle)
+    assert bundle.voice is not None
+    assert bundle.voice.booster is not None
+    assert (project.bundle / "voice.txt").is_file()
+    assert "hidden_friction_sum_90d" in bundle.features
+    page = (project.bundle.with_name(f"{project.bundle.name}.training") / "report.html").read_text(encoding="utf-8")
+    assert "What went wrong, and nobody told" in page
+    assert [path.name for path in (project.directory / "mlruns").rglob("iceberg.json")] == ["iceberg.json"]
 
 
 def test_nothing_is_left_lying_about(project: Project) -> None:
