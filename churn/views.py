@@ -44,11 +44,22 @@ def training_lines(told: Mapping[str, Any], *, command: Command) -> list[str]:
         told["verdict"]["sentence"], "",
         f"Horizon {target['horizon_days']} d, gap {target['gap_days']} d, population {target['population']}; "
         f"trained on {training['rows']:,} rows at {training['count']} cutoffs, tested at {', '.join(told['cutoffs'])}",
-        "", *_metrics(leaving, "Who leaves", "model"), "", *_silence(told), *_unsaid(told),
+        "", *_metrics(leaving, "Who leaves", "model"), "", *_reliability(told["reliability"]),
+        "", *_silence(told), *_unsaid(told),
         "", _gain(told["gain"]), *(f"note: {note}" for note in told["notes"]),
         "", f"model   {told['bundle']}", f"run     {told['run_id'] or 'not tracked'}",
         "", "next:", *(f"  {command(words)}" for words in ("score --out scores.csv", "report", "ui")),
     ]  # fmt: skip
+
+
+def _reliability(told: Mapping[str, Any]) -> list[str]:
+    """Foretold and observed leaving at each test cutoff, and whether chance explains the difference."""
+    lines = [f"{'Foretold and observed':<40} {'foretold':>9} {'left':>7}  by chance"]
+    for cutoff, entry in told["by_cutoff"].items():
+        by_chance = f"{_percent(entry['low'])} to {_percent(entry['high'])}"
+        off = "" if entry["low"] <= entry["foretold"] <= entry["high"] else "  off by more than chance"
+        lines.append(f"  {cutoff:<38} {_percent(entry['foretold']):>9} {_percent(entry['left']):>7}  {by_chance}{off}")
+    return lines
 
 
 def _silence(told: Mapping[str, Any]) -> list[str]:
@@ -244,9 +255,11 @@ def _metrics(metrics: Mapping[str, Any], title: str, ours: str) -> list[str]:
 
 def _adds(ablation: Mapping[str, Any], title: str) -> str:
     adds, alone, both = ablation["feedback_adds"]["auroc"], ablation["operations"]["auroc"], ablation["both"]["auroc"]
+    is_noise = adds["low"] is not None and adds["low"] <= 0 <= adds["high"]
     return (
         f"On {title}, incidents, service, feedback and silence add {adds['mean']:+.3f} AUROC "
         f"[{adds['low']:+.3f}, {adds['high']:+.3f}] to operations alone ({alone['mean']:.3f} -> {both['mean']:.3f})"
+        f"{': no more than chance explains' if is_noise else ''}"
     )
 
 

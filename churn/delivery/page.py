@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from churn.delivery import story
+from churn.delivery.believed import believed
 from churn.delivery.listed import list_summary
 from churn.delivery.unsaid import unsaid
 from churn.delivery.wording import number
@@ -73,6 +74,7 @@ def _content(result: Mapping[str, Any], scores: pd.DataFrame | None, currency: s
         "unsaid": unsaid(result),
         "drivers": _drivers(result),
         "calibration_sentence": story.calibration_sentence(result),
+        "believed": believed(result),
         "lead_sentence": story.lead_sentence(result),
         "left_out": story.left_out(result),
         "definition": story.definition(result),

@@ -13,6 +13,7 @@ from churn.models.backtest import SILENCE_BASELINES
 from churn.models.baselines import BASELINES
 from churn.models.intervals import Bootstrap, bootstrap
 from churn.models.profit import empc, gain_at_budget
+from churn.models.reliability import reliability
 from churn.tables.history import DAY
 
 ALERT_SHARE = 0.10
@@ -22,7 +23,7 @@ DECIDING = "auroc"
 def judge(
     predictions: pd.DataFrame, *, labels: Mapping[int, str], contact: Contact, currency: str, seed: int
 ) -> dict[str, Any]:
-    """Returns metrics, differences, ablation, gain, lead time and verdict of a backtest, as in `churn train --json`.
+    """Returns metrics, differences, reliability, ablation, gain, lead time and verdict, as in `churn train --json`.
 
     Args:
         predictions: the rows of `run_backtest`.
@@ -42,6 +43,7 @@ def judge(
     return {
         "metrics": metrics,
         "differences": differences,
+        "reliability": reliability(predictions, labels=labels),
         "ablation": _ablation(predictions, quiet, labels=labels, seed=seed),
         "gain": _gain(predictions, contact, currency),
         "lead_time": _lead_time(predictions),
@@ -147,8 +149,10 @@ def _verdict(metrics: Mapping[str, Any], differences: Mapping[str, Any]) -> dict
     )
     if against["low"] > 0:
         return {"is_promoted": True, "best_baseline": best, "sentence": f"Better than every simple rule: {told}."}
-    kind = "Worse than the baseline" if against["high"] < 0 else "No better than the baseline"
-    return {"is_promoted": False, "best_baseline": best, "sentence": f"{kind}: {told}. Not promoted."}
+    sentence = f"No better than the baseline: {told}, no more than chance explains. Not promoted."
+    if against["high"] < 0:
+        sentence = f"Worse than the baseline: {told}. Not promoted."
+    return {"is_promoted": False, "best_baseline": best, "sentence": sentence}
 
 
 def _worse_brier(metrics: Mapping[str, Any]) -> str:
