@@ -43,7 +43,7 @@ def stopped(shop: Project, out: Path, which: signal.Signals, *, after: str) -> t
     ("which", "code", "words", "after"),
     [
         (signal.SIGTERM, 143, "stopped; nothing is half-written", "sorting"),
-        (signal.SIGINT, 130, "interrupted; nothing is half-written", "scoring: 1 of 6"),
+        (signal.SIGINT, 130, "interrupted; nothing is half-written", "scoring at"),
     ],
 )
 def test_a_stopped_run_is_gone_on_with(
