@@ -23,7 +23,7 @@ OPTIONS = {
     "demo": ["directory", "customers", "progress"],
     "init": ["directory", "source"],
     "report": ["config", "out", "scores", "bundle", "progress"],
-    "score": ["config", "out", "to_database", "customers", "at", "bundle", "progress"],
+    "score": ["config", "out", "to_database", "has_bom", "customers", "at", "explained", "bundle", "progress"],
     "simulate": [
         "directory",
         "customers",
