@@ -120,9 +120,9 @@ class TestScores:
         write_scores(score_list(["a", "b"])[:0], tmp_path / f"a{suffix}")
         assert len(read_scores(tmp_path / f"a{suffix}")) == 0
 
-    @pytest.mark.parametrize("name", ["scores.xlsx", "scores"])
+    @pytest.mark.parametrize("name", ["scores.ods", "scores"])
     def test_another_suffix_names_the_three(self, tmp_path: Path, name: str) -> None:
-        with pytest.raises(OutputError, match=r"use \.parquet, \.csv or \.jsonl"):
+        with pytest.raises(OutputError, match=r"use \.parquet, \.csv, \.jsonl or \.xlsx"):
             write_scores(score_list(["a", "b"]), tmp_path / name)
 
     def test_reading_what_is_not_there(self, tmp_path: Path) -> None:
