@@ -45,7 +45,7 @@ def training_lines(told: Mapping[str, Any], *, command: Command) -> list[str]:
         f"Horizon {target['horizon_days']} d, gap {target['gap_days']} d, population {target['population']}; "
         f"trained on {training['rows']:,} rows at {training['count']} cutoffs, tested at {', '.join(told['cutoffs'])}",
         "", *_metrics(leaving, "Who leaves", "model"), "", *_reliability(told["reliability"]),
-        "", *_silence(told), *_unsaid(told),
+        "", *_silence(told), *_unsaid(told), "", *_leak(told["leak"]),
         "", _gain(told["gain"]), *(f"note: {note}" for note in told["notes"]),
         "", f"model   {told['bundle']}", f"run     {told['run_id'] or 'not tracked'}",
         "", "next:", *(f"  {command(words)}" for words in ("score --out scores.csv", "report", "ui")),
@@ -59,6 +59,22 @@ def _reliability(told: Mapping[str, Any]) -> list[str]:
         by_chance = f"{_percent(entry['low'])} to {_percent(entry['high'])}"
         off = "" if entry["low"] <= entry["foretold"] <= entry["high"] else "  off by more than chance"
         lines.append(f"  {cutoff:<38} {_percent(entry['foretold']):>9} {_percent(entry['left']):>7}  {by_chance}{off}")
+    return lines
+
+
+def _leak(leak: Mapping[str, Any]) -> list[str]:
+    """What the leak alarm looked at and what it found."""
+    travel, lines = leak["time_travel"], []
+    if leak["strongest"]:
+        name, value = next(iter(leak["strongest"].items()))
+        lines.append(
+            f"Leak alarm: the strongest signal alone is {name}, AUROC {value:.3f}; alarm above {leak['most']:g}"
+        )
+    same = f"{', '.join(travel['changed'])} changed" if travel["changed"] else "all the same"
+    lines.append(
+        f"Time travel: {travel['signals']} signals of {travel['rows']:,} customers at {travel['cutoff']}, computed "
+        f"again without all that came later: {same}"
+    )
     return lines
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from churn.config import Config
 from churn.drivers.contributions import explain
-from churn.errors import LeakError
+from churn.jobs.audit import audit
 from churn.jobs.common import check_activity, check_enough
 from churn.jobs.hearing import voice_learnt
 from churn.jobs.learning import lesson_of
@@ -23,10 +23,8 @@ from churn.models.backtest import Material, learn_by, run_backtest
 from churn.models.bundle import GOLDEN_ROWS, Bundle, save_bundle
 from churn.models.champion import promote
 from churn.models.ensemble import ensemble_margin
-from churn.models.factors import Factors, TrainingRows
+from churn.models.factors import Factors
 from churn.models.fingerprint import fingerprint
-from churn.models.leak import leaking_signals
-from churn.models.matrix import category_columns
 from churn.models.reference import learn_reference
 from churn.models.verdict import judge
 from churn.signals.recipes import YEAR, Recipe
@@ -51,7 +49,8 @@ def train(config: Config, *, allow_leak: bool = False, progress: Progress = lamb
     material, recipes = made.material, made.recipes
     rows_before, _, frame_before = material.training_rows(schedule.tests[0].at)
     check_enough(frame_before["customer"], has_left=rows_before.has_left)
-    _sound_leak_alarm(rows_before, recipes, allow_leak=allow_leak)
+    progress("looking for signals that know the future")
+    leak = audit(config, made, rows_before, first=schedule.tests[0], is_whole=not lesson.sample, allow_leak=allow_leak)
     predictions = run_backtest(
         material, schedule.tests, settled=known.settled, families=_families(recipes), progress=progress
     )
@@ -79,6 +78,7 @@ def train(config: Config, *, allow_leak: bool = False, progress: Progress = lamb
         "training_cutoffs": {**_training(material, schedule), **lesson.sample},
         "population": population_of(material, schedule, predictions),
         **judged,
+        "leak": leak,
         "horizon": schedule.horizon,
         "silence": silence_of(factors, predictions),
         "voice": heard,
@@ -91,18 +91,6 @@ def train(config: Config, *, allow_leak: bool = False, progress: Progress = lamb
     pictures = pictures_of(result, predictions, values.by_feature, explained)
     keep_record(result, pictures, config=config, home=home, data=bundle.training["data"])
     return {**result, "seconds": round(time.monotonic() - started, 1)}
-
-
-def _sound_leak_alarm(rows_before: TrainingRows, recipes: tuple[Recipe, ...], *, allow_leak: bool) -> None:
-    has_left, categories = rows_before.has_left.astype(float), category_columns(recipes)
-    leaking = leaking_signals(rows_before.features, has_left=has_left, categories=categories)
-    if leaking and not allow_leak:
-        raise LeakError(
-            f"signal {name} tells the outcome almost alone (AUROC {found:.3f}): it probably knows the future; "
-            "remove its column from churn.toml, or give the moment it became known as available_at, or train with "
-            "--allow-leak"
-            for name, found in leaking.items()
-        )
 
 
 def _families(recipes: tuple[Recipe, ...]) -> dict[str, list[str]]:

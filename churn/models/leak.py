@@ -16,7 +16,13 @@ ENOUGH_ROWS = 20_000
 
 
 def leaking_signals(features: Signals, *, has_left: Floats, categories: Collection[str] = ()) -> dict[str, float]:
-    """Returns the signals whose AUROC alone, in either direction, is above 0.95, with that AUROC.
+    """Returns the signals whose AUROC alone, in either direction, is above 0.95, with that AUROC."""
+    found = signal_aurocs(features, has_left=has_left, categories=categories)
+    return {name: value for name, value in found.items() if value > TOO_GOOD}
+
+
+def signal_aurocs(features: Signals, *, has_left: Floats, categories: Collection[str] = ()) -> dict[str, float]:
+    """Returns the AUROC of every signal alone, in the better direction, by name; none where there is one outcome only.
 
     A null counts as the lowest value in one look and as the highest in the other. The codes of `categories` have no
     order: each stands for the share of its own rows that leave. Above 20,000 rows an even sample of them is looked at.
@@ -34,7 +40,5 @@ def leaking_signals(features: Signals, *, has_left: Floats, categories: Collecti
         looks = [
             auroc(y, np.nan_to_num(values, nan=missing, posinf=1e300, neginf=-1e300)) for missing in (-1e300, 1e300)
         ]
-        best = max(max(look, 1 - look) for look in looks)
-        if best > TOO_GOOD:
-            found[name] = round(best, 4)
+        found[name] = round(max(max(look, 1 - look) for look in looks), 4)
     return found

@@ -27,7 +27,7 @@ def reliability(predictions: pd.DataFrame, *, labels: Mapping[int, str]) -> dict
     ordered = predictions.sort_values(["p_leave", "at", "customer"], ignore_index=True)
     places = np.array_split(np.arange(len(ordered)), min(RISKS, max(len(ordered), 1)))
     return {
-        "by_cutoff": {labels[int(at)]: _entry(rows) for at, rows in ordered.groupby("at") if len(rows)},
+        "by_cutoff": {labels[at]: _entry(ordered[ordered["at"] == at]) for at in np.unique(ordered["at"]).tolist()},
         "by_risk": [_entry(ordered.iloc[rows], is_range=True) for rows in places if len(rows)],
     }
 

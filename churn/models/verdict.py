@@ -145,14 +145,16 @@ def _verdict(metrics: Mapping[str, Any], differences: Mapping[str, Any]) -> dict
         return {"is_promoted": False, "best_baseline": best, "sentence": sentence}
     told = (
         f"AUROC {ours:.3f} against {theirs:.3f} of the best simple rule ({best}), "
-        f"difference {against['mean']:+.3f} [{against['low']:+.3f}, {against['high']:+.3f}]{_worse_brier(metrics)}"
+        f"difference {against['mean']:+.3f} [{against['low']:+.3f}, {against['high']:+.3f}]"
     )
-    if against["low"] > 0:
-        return {"is_promoted": True, "best_baseline": best, "sentence": f"Better than every simple rule: {told}."}
-    sentence = f"No better than the baseline: {told}, no more than chance explains. Not promoted."
-    if against["high"] < 0:
-        sentence = f"Worse than the baseline: {told}. Not promoted."
-    return {"is_promoted": False, "best_baseline": best, "sentence": sentence}
+    is_better, is_worse, level = against["low"] > 0, against["high"] < 0, _worse_brier(metrics)
+    if is_better:
+        sentence = f"Better than every simple rule: {told}{level}."
+    elif is_worse:
+        sentence = f"Worse than the baseline: {told}{level}. Not promoted."
+    else:
+        sentence = f"No better than the baseline: {told}, no more than chance explains{level}. Not promoted."
+    return {"is_promoted": is_better, "best_baseline": best, "sentence": sentence}
 
 
 def _worse_brier(metrics: Mapping[str, Any]) -> str:
