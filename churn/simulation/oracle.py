@@ -43,6 +43,15 @@ class Question:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Counted:
+    """In how many of the futures each customer meets an outcome."""
+
+    left: Floats
+    silent: Floats
+    silent_by_kind: Floats  # leaves silently, and the cause is a kind of incident; shape (customers, kinds)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Moments:
     """Rows that decide an outcome: whose, and when in seconds of the world."""
 
@@ -99,7 +108,8 @@ def oracle(
     """Returns the probability of each outcome given the whole latent state, one row per customer, cutoff, gap, horizon.
 
     Columns: customer_id, cutoff, gap_days, horizon_days, p_leave and p_silent with their standard errors p_leave_se
-    and p_silent_se, is_quiet (nothing said in the voice window before the cutoff), and of the latent state friction,
+    and p_silent_se, p_silent_KIND per kind of incident (she leaves for good and silently, and that kind is the cause),
+    is_quiet (nothing said in the voice window before the cutoff), and of the latent state friction,
     state (null without hidden states) and has_decided (she has decided to leave by then). Leaving is hard: no order
     (or visit) in [t + gap, t + gap + horizon), or the account closed in [t, t + gap + horizon). With `activity =
     "contracts"` it is that the term which runs at t and ends in the window is her last; customers without one are left
@@ -179,20 +189,13 @@ class Morning:
             for first in range(0, len(self.who), step)
         ]
         frames = [
-            self._frame(
-                question,
-                left=np.concatenate([count[number][0] for count in counts] or [np.empty(0)]),
-                silent=np.concatenate([count[number][1] for count in counts] or [np.empty(0)]),
-                futures=futures,
-            )
+            self._frame(question, counts=[count[number] for count in counts], futures=futures)
             for number, question in enumerate(questions)
         ]
         return pd.concat(frames, ignore_index=True)
 
-    def _count(
-        self, who: Ints, *, questions: list[Question], futures: int, streams: Streams
-    ) -> list[tuple[Floats, Floats]]:
-        """In how many futures each customer leaves, and leaves without a word, by question."""
+    def _count(self, who: Ints, *, questions: list[Question], futures: int, streams: Streams) -> list[Counted]:
+        """In how many futures each customer leaves, and leaves without a word and why, by question."""
         rows = np.repeat(who, futures)
         copies, pending = self._copies(rows, streams=streams)
         # Outages to come are chance, independent from day to day: their mean does for every customer by herself.
@@ -214,8 +217,11 @@ class Morning:
                 opens = start + question.gap_days * DAY
                 left = ~came.within(opens, end) | ((closed >= start) & (closed < end))
             silent = left & ~said.within(start, end)
-            counts.append(tuple(each.reshape(-1, futures).sum(axis=1).astype(np.float64) for each in (left, silent)))
-        return [(left, silent) for left, silent in counts]
+            gone = silent & (exits < end)
+            by_kind = [gone & (future.exits.cause == kind) for kind in range(len(self.setting.regime.kinds))]
+            happens, silently, *causes = (_per_customer(each, futures=futures) for each in (left, silent, *by_kind))
+            counts.append(Counted(left=happens, silent=silently, silent_by_kind=np.stack(causes, axis=1)))
+        return counts
 
     def _copies(self, rows: Ints, *, streams: Streams) -> tuple[Company, Rows]:
         """Copies of these customers this morning, and what each of them is already going to say."""
@@ -235,8 +241,11 @@ class Morning:
         """The cutoff, and the end of the outcome window."""
         return np.full(size, self._at), np.full(size, self._at + question.days * DAY)
 
-    def _frame(self, question: Question, *, left: Floats, silent: Floats, futures: int) -> pd.DataFrame:
-        who, exits = self.who, self.company.state.exits
+    def _frame(self, question: Question, *, counts: list[Counted], futures: int) -> pd.DataFrame:
+        who, exits, kinds = self.who, self.company.state.exits, self.setting.regime.kinds
+        left = np.concatenate([count.left for count in counts] or [np.empty(0)])
+        silent = np.concatenate([count.silent for count in counts] or [np.empty(0)])
+        by_kind = np.concatenate([count.silent_by_kind for count in counts] or [np.empty((0, len(kinds)))])
         begins = np.minimum(self._at - max(question.horizon_days, _VOICE_DAYS) * DAY, self._last - _BEFORE_LAST)
         now = np.full(len(begins), self._at)
         gone = _seconds(exits.exit_day)
@@ -252,6 +261,10 @@ class Morning:
                 "p_leave_se": standard_error(left, of=futures),
                 "p_silent": np.where(is_quiet, silent / futures, 0.0),
                 "p_silent_se": np.where(is_quiet, standard_error(silent, of=futures), 0.0),
+                **{
+                    f"p_silent_{kind.name}": np.where(is_quiet, by_kind[:, place] / futures, 0.0)
+                    for place, kind in enumerate(kinds)
+                },
                 "is_quiet": is_quiet,
                 **self._latent(),
             }
@@ -284,6 +297,11 @@ def standard_error(successes: Floats, *, of: int) -> Floats:
     share = (successes + 0.5) / (of + 1)
     error: Floats = np.sqrt(share * (1.0 - share) / (of + 1))
     return error
+
+
+def _per_customer(happens: Bools, *, futures: int) -> Floats:
+    count: Floats = happens.reshape(-1, futures).sum(axis=1).astype(np.float64)
+    return count
 
 
 def _last_active(past: History, *, at: int, activity: str, customers: int) -> Ints:
