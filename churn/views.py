@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -217,20 +217,54 @@ def _horizon(horizon: Mapping[str, Any]) -> list[str]:
     origin = "proposed" if horizon["proposed"] else "set in churn.toml"
     is_candidate = any(row["days"] == horizon["days"] for row in horizon["candidates"])
     compared = "" if is_candidate else "; for comparison the usual ones:"
+    called = f"{horizon['outlook']['called']:,}" if horizon["outlook"] else "first"
     lines = [
         f"Horizon   {horizon['days']} days ({origin}){compared}",
-        "   days  gaps covered  leave rate  come back  enough history",
+        "   days  gaps covered  come back  enough history  in the list  leave rate  quick AUROC  "
+        f"leave of the {called}",
     ]
     for row in horizon["candidates"]:
         mark = "*" if row["days"] == horizon["days"] else " "
-        shares = (
-            f"{_percent(row['covers_gaps']):>12}  {_percent(row['leave_rate']):>10}  {_percent(row['comeback']):>9}"
-        )
-        lines.append(f" {mark} {row['days']:>4}  {shares}  {'yes' if row['is_enough_history'] else 'no'}")
+        shares = f"{_percent(row['covers_gaps']):>12}  {_percent(row['comeback']):>9}"
+        enough = "yes" if row["is_enough_history"] else "no"
+        lines.append(f" {mark} {row['days']:>4}  {shares}  {enough:>14}{_outlook(row['outlook'])}")
+    if not is_candidate and horizon["outlook"]:
+        lines.append(f" * {horizon['days']:>4}  {'':>12}  {'':>9}  {'':>14}{_outlook(horizon['outlook'])}")
     if horizon["proposed"] and not horizon["is_good"]:
         lines.append(
             "  no candidate meets every condition (80 % of gaps covered, at most 25 % come back): "
             "this is the longest that fits"
+        )
+    return lines + _gaps(horizon["gaps"])
+
+
+def _outlook(told: Mapping[str, Any] | None) -> str:
+    """What acting on a list would mean, in the columns of the horizon's table; empty where it can't be told."""
+    if told is None:
+        return ""
+    leavers = f"{told['leavers_called']:,} (at random {told['leavers_at_random']:,.0f})"
+    rate = f"{_percent(told['leave_rate']):>10}  {_number(told['auroc']):>11}"
+    return f"  {told['customers']:>11,}  {rate}  {leavers}"
+
+
+def _gaps(gaps: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What a gap between the list and the outcome window changes: leaving noticed, or foretold."""
+    if not gaps:
+        return []
+    lines = [
+        "", "Gap       days between the list and the window in which nobody comes",
+        "   0: leaving is noticed. Who leaves has made her last visit: easier to tell, and harder to turn round.",
+        "  30: leaving is foretold. Who leaves may still come for a month: harder to tell, and there is time to act.",
+    ]  # fmt: skip
+    for told in gaps:
+        came = (
+            ""
+            if told["still_came"] is None or not told["gap_days"]
+            else (f"; {_percent(told['still_came'])} of the leavers still came in those {told['gap_days']} days")
+        )
+        lines.append(
+            f"  gap_days = {told['gap_days']}: {_percent(told['leave_rate'])} leave, quick AUROC "
+            f"{_number(told['auroc'])}, {told['leavers_called']:,} of the first {told['called']:,} leave{came}"
         )
     return lines
 

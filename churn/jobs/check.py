@@ -9,6 +9,7 @@ import numpy as np
 
 from churn.config import Config
 from churn.errors import ChurnError, NotEnoughDataError
+from churn.jobs.advice import gap_advice, horizon_advice
 from churn.jobs.common import check_activity, check_enough
 from churn.jobs.schedule import Schedule, schedule_of
 from churn.models.frame import learn_prior, outcomes_of, rows, rows_at, why_not
@@ -42,9 +43,24 @@ def check(config: Config, *, progress: Callable[[str], None] = lambda _: None) -
                 "horizon": None, "population": None}  # fmt: skip
     population = _population(known, schedule)
     problems = _problems(known, schedule, leave_out_treated=config.leave_out_treated)
+    progress("trying every horizon and gap with a quick baseline")
+    horizon = _advised(config, known, schedule)
     is_usable = not problems and all(finding["severity"] != "error" for finding in findings)
     return {"is_usable": is_usable, "findings": findings, "history": history, "problems": problems,
-            "horizon": schedule.horizon, "population": population}  # fmt: skip
+            "horizon": horizon, "population": population}  # fmt: skip
+
+
+def _advised(config: Config, known: Known, schedule: Schedule) -> dict[str, Any]:
+    """The horizon's candidates, each with what acting on it would mean, and what a gap changes at the chosen one."""
+    rows = schedule.horizon["candidates"]
+    wanted = {schedule.target.horizon_days, *(row["days"] for row in rows if row["is_enough_history"])}
+    told = horizon_advice(config, known, schedule.target, sorted(wanted))
+    return {
+        **schedule.horizon,
+        "candidates": [{**row, "outlook": told.get(row["days"])} for row in rows],
+        "outlook": told.get(schedule.target.horizon_days),
+        "gaps": gap_advice(config, known, schedule.target),
+    }
 
 
 def _population(known: Known, schedule: Schedule) -> dict[str, Any]:
