@@ -38,7 +38,7 @@ from churn.jobs.schedule import schedule_of
 
 COMMAND = "python benchmarks/accuracy.py --cutoffs test --write docs/results.md --date YYYY-MM-DD"
 FALLS_SHORT, UNUSABLE = 1, 2
-REGIMES = {"retail": "A simulated retailer", "marketplace": "A simulated marketplace"}
+REGIMES = {"retail": "A simulated retailer", "drifting": "A simulated retailer whose customers talk less every year"}
 CUSTOMERS, MONTHS = 2_500, 24
 QUICK_CUSTOMERS, QUICK_MONTHS = 600, 15
 

@@ -107,7 +107,10 @@ def _row(name: str, found: Bootstrap) -> tuple[str, ...]:
     told = found.metrics[name]
     figures = [_shown(told[metric], metric) if metric == "auroc" else _figure(name, metric, found)
                for metric in METRICS]  # fmt: skip
-    return (TITLES[name], *figures, *(number(told[key]["mean"]) for key in ("ece", "ece_perfect", "calibration_slope")))
+    calibrated = [number(told[key]["mean"]) for key in ("ece", "ece_perfect", "calibration_slope")]
+    if name == "base_rate":
+        calibrated[-1] = "-"  # one probability a cutoff has no slope
+    return (TITLES[name], *figures, *calibrated)
 
 
 def _differences(name: str, found: Bootstrap) -> tuple[str, ...]:
