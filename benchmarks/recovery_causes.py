@@ -1,0 +1,168 @@
+"""Why: which kind of incident drove a silent leaver away, as her drivers, three rules and the posterior name it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from recovery_bounds import silent_with_cause
+from recovery_company import Company
+from recovery_learnt import Learnt, explained, features_at
+from recovery_shares import Floats, resampled
+
+from churn.jobs.common import signals_of
+from churn.models.ensemble import ensemble_margin
+from churn.models.factors import Factors
+from churn.models.hidden_friction import hidden_now
+from churn.models.known import prepare
+from churn.models.voice_model import VoiceModel
+
+DAY = 86_400_000_000
+WITHIN_DAYS, RECENT_DAYS = 180, 90
+RULES = ("most common kind", "latest incident", "worst recent incident")
+DRIVERS = "drivers"
+REMOVAL = "without the kind"
+POSTERIOR = "posterior"
+
+
+def causes_found(
+    company: Company, learnt: Learnt, factors: Factors, voice: VoiceModel | None, told: pd.DataFrame
+) -> dict[str, Any]:
+    """Returns how often each way names the true kind, of the silent leavers of the last test cutoff who have a cause.
+
+    The ways: the kind whose own signals push the risk up most (`drivers`); the kind without whose incidents the risk
+    would fall most (`without the kind`); three rules about her visible incidents; and the ceiling's posterior.
+    """
+    rows = silent_with_cause(company, learnt)
+    answers = told[(told["at"] == learnt.last) & (told["gap_days"] == 0)]
+    rows = rows[rows["customer_id"].isin(answers["customer_id"])].reset_index(drop=True)
+    kinds = [kind.name for kind in company.setting.regime.kinds]
+    if len(rows) < 30:
+        return {"rows": len(rows)}
+    truth = np.array([kinds.index(cause) for cause in rows["cause"]])
+    posterior = answers.set_index("customer_id").loc[rows["customer_id"]]
+    chosen = {
+        DRIVERS: _by_drivers(learnt, factors, rows, kinds),
+        REMOVAL: _by_removal(learnt, factors, voice, rows, kinds),
+        **_by_rules(learnt, rows, kinds),
+        POSTERIOR: posterior[[f"ceiling:p_silent_{kind}" for kind in kinds]].to_numpy().argmax(axis=1),
+    }
+    hits = {name: (choice == truth).astype(np.float64) for name, choice in chosen.items()}
+    return {
+        "rows": len(rows), "by_kind": {kind: int((truth == code).sum()) for code, kind in enumerate(kinds)},
+        "hits": {name: _mean(hit) for name, hit in hits.items()},
+        **{
+            key: {
+                "share": resampled(len(rows), lambda some, hit=hit: hit[some].mean() / hits[POSTERIOR][some].mean()),
+                "above_latest": _mean(hit - hits["latest incident"]),
+            }
+            for key, hit in (("drivers", hits[DRIVERS]), ("removal", hits[REMOVAL]))
+        },
+    }  # fmt: skip
+
+
+def _mean(values: Floats) -> dict[str, float | None]:
+    return resampled(len(values), lambda some: values[some].mean())
+
+
+def _by_drivers(learnt: Learnt, factors: Factors, rows: pd.DataFrame, kinds: list[str]) -> npt.NDArray[np.int64]:
+    """The kind with the largest contribution of its own features; a kind without a feature has none."""
+    features = _features_of(learnt, rows)
+    values, recipes = explained(learnt, factors, features)
+    scores = np.full((len(rows), len(kinds)), -np.inf)
+    for place, recipe in enumerate(recipes):
+        kind = recipe.value.removeprefix("kind=")
+        if recipe.table == "incidents" and recipe.value.startswith("kind=") and kind in kinds:
+            scores[:, kinds.index(kind)] = np.maximum(scores[:, kinds.index(kind)], 0) + values.by_feature[:, place]
+    return np.asarray(scores.argmax(axis=1))
+
+
+def _by_removal(
+    learnt: Learnt, factors: Factors, voice: VoiceModel | None, rows: pd.DataFrame, kinds: list[str]
+) -> npt.NDArray[np.int64]:
+    """The kind whose incidents, taken out of her history, lower the margin most."""
+    usual = _margin_without(learnt, factors, voice, rows, kind=None)
+    falls = [usual - _margin_without(learnt, factors, voice, rows, kind=kind) for kind in kinds]
+    return np.asarray(np.stack(falls, axis=1).argmax(axis=1))
+
+
+def _margin_without(
+    learnt: Learnt, factors: Factors, voice: VoiceModel | None, rows: pd.DataFrame, *, kind: str | None
+) -> Floats:
+    """The raw margin of the rows as it would be if nothing of that kind had happened to them."""
+    material, recipes = learnt.made.material, learnt.made.recipes
+    ids = pa.array(rows["customer_id"].to_list(), pa.string())
+    tables = {
+        name: table.filter(pc.is_in(table["customer_id"], value_set=ids)) for name, table in learnt.known.tables.items()
+    }
+    if kind is not None:
+        tables["incidents"] = tables["incidents"].filter(pc.not_equal(tables["incidents"]["kind"], kind))
+    known = prepare(tables, config=learnt.config, base=learnt.known.base)
+    frame = pd.DataFrame({"customer": known.codes_of(ids), "at": learnt.last})
+    target, prior = material.target, material.prior
+    features = signals_of(known, frame, recipes, target=target, prior=prior)
+    if voice is not None:
+        codes = frame["customer"].to_numpy(np.int64)
+        hidden_now(known, voice, at=learnt.last, codes=codes, target=target).fill(
+            features, known, frame, recipes, target=target, prior=prior
+        )
+    return ensemble_margin(factors.leave, features, factors.rhythm)
+
+
+def _features_of(learnt: Learnt, rows: pd.DataFrame) -> pd.DataFrame:
+    told, features = features_at(learnt, learnt.last)
+    place = pd.Index(told["customer_id"]).get_indexer(pd.Index(rows["customer_id"]))
+    return features.iloc[place].reset_index(drop=True)
+
+
+def _by_rules(learnt: Learnt, rows: pd.DataFrame, kinds: list[str]) -> dict[str, npt.NDArray[np.int64]]:
+    """What three rules say of her visible incidents; -1 for who has none."""
+    table = learnt.known.tables["incidents"].select(["customer_id", "time", "kind", "severity"])
+    seen = table.filter(pc.is_in(table["customer_id"], value_set=pa.array(rows["customer_id"].to_list(), pa.string())))
+    frame = seen.to_pandas()
+    frame["time"] = np.asarray(seen["time"].cast("int64"))
+    frame = frame[(frame["time"] < learnt.last) & (frame["time"] >= learnt.last - WITHIN_DAYS * DAY)]
+    frame = frame.sort_values(["customer_id", "time", "kind"])
+    count = frame.groupby(["customer_id", "kind"])["time"].agg(["size", "max"]).reset_index()
+    recent = frame[frame["time"] >= learnt.last - RECENT_DAYS * DAY]
+    orders = (count.sort_values(["size", "max"]), frame, recent.sort_values(["severity", "time"]))
+    found = {}
+    for name, ordered in zip(RULES, orders, strict=True):
+        kind = ordered.groupby("customer_id")["kind"].last().reindex(rows["customer_id"])
+        found[name] = np.array([kinds.index(each) if isinstance(each, str) else -1 for each in kind])
+    return found
+
+
+def drivers_side_by_side(learnt: Learnt, factors: Factors) -> dict[str, Any]:
+    """Returns the mean driver by signal of silent and of vocal leavers at the last test cutoff, and the difference.
+
+    Vocal is who has spoken before the cutoff or until the window closes; silent is who was quiet and stayed so.
+    """
+    told, features = features_at(learnt, learnt.last)
+    left = told["has_left"].to_numpy()
+    was_quiet, spoke = (told["voice_status"] == "quiet").to_numpy(), told["has_spoken"].to_numpy()
+    silent, vocal = left & was_quiet & ~spoke, left & ((told["voice_status"] == "already_vocal").to_numpy() | spoke)
+    if min(silent.sum(), vocal.sum()) < 30:
+        return {"silent": int(silent.sum()), "vocal": int(vocal.sum())}
+    some = silent | vocal
+    values, _ = explained(learnt, factors, features[some].reset_index(drop=True))
+    group = silent[some]
+    by_signal = values.by_signal.assign(
+        fading=lambda one: one[[name for name in ("spend", "visits", "rhythm") if name in one]].sum(axis=1),
+        speaking=lambda one: one[[name for name in ("service", "feedback") if name in one]].sum(axis=1),
+    )
+    table = {}
+    for name, column in by_signal.items():
+        numbers = column.to_numpy()
+        ours, theirs = numbers[group], numbers[~group]
+        wide = 1.96 * float(np.sqrt(ours.var() / len(ours) + theirs.var() / len(theirs)))
+        gap = float(ours.mean() - theirs.mean())
+        table[str(name)] = {
+            "silent": float(ours.mean()), "vocal": float(theirs.mean()),
+            "difference": {"mean": gap, "low": gap - wide, "high": gap + wide},
+        }  # fmt: skip
+    return {"silent": int(silent.sum()), "vocal": int(vocal.sum()), "signals": table}

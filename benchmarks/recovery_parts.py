@@ -1,0 +1,259 @@
+"""Figures of the recovery benchmark told: each beside its target, company by company, and the means over companies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from figures import Check, Part, Table, interval, number
+
+Found = dict[str, Any]
+ENOUGH_CUSTOMERS = 5_000
+"""Of fewer customers nothing is judged: the intervals are wider than the targets are far."""
+CAPTURED, HEARD, VOICED, VOCAL, NAMED = 0.95, 0.5, 0.95, 0.90, 0.90
+MOST_ECE = 0.005
+MOST_FALL = 0.02
+HEADER = ("what", "who", "AUROC", "lift@10 %", "Brier", "of the ceiling's advantage", "of it beyond the best rule")
+WHO = {
+    "model": "model", "operations": "operations alone", "baseline": "best rule", "ceiling": "observable ceiling",
+    "oracle": "oracle",
+}  # fmt: skip
+OUTCOMES = {
+    "leave": "p_leave", "silent": "p_silent on the quiet", "later": "p_leave, gap 30",
+    "later_silent": "p_silent on the quiet, gap 30",
+}  # fmt: skip
+MEANS = (
+    ("leave", ("leave", "share"), CAPTURED, "p_leave: share of the ceiling's AUROC beyond .5"),
+    ("silent", ("silent", "share"), CAPTURED, "p_silent on the quiet: the same"),
+    ("latent", ("latent", "share"), HEARD, "of what the latent state adds to operations alone"),
+    ("voice", ("voice", "share"), VOICED, "voice model: share of the known personality's AUROC beyond .5"),
+    ("vocal", ("vocal", "share"), VOCAL, "silent against vocal leavers, gap 30: share of the ceiling's"),
+    ("causes", ("causes", "drivers", "share"), NAMED, "cause named by the drivers: share of the posterior's hit rate"),
+)
+
+
+def parts_of(found: Sequence[Found]) -> list[Part]:
+    """Returns a part per company, and before them the means over the companies with signal."""
+    return [overall(found), *(company_part(one) for one in found)]
+
+
+def overall(found: Sequence[Found]) -> Part:
+    """Returns the means over the companies with signal beside their targets, with a line per company."""
+    signal = [one for one in found if one["plan"]["regime"] != "no_signal"]
+    is_judged = any(_is_large(one) for one in signal)
+    checks = []
+    for _, path, least, what in MEANS:
+        mean, half, count = mean_of(_at(one, path) for one in signal)
+        if mean is None:
+            checks.append(Check(what, "-", f"at least {least:.0%}"))
+            continue
+        told = f"{mean:.1%} ± {half:.1%} ({count} companies)"
+        checks.append(Check(what, told, f"at least {least:.0%}", mean >= least if is_judged else None))
+    header = ("company", *(name for name, *_ in MEANS), "posterior's hits", "latest incident's", "without the kind")
+    rows = [_summary(one) for one in found]
+    title = "Over all companies with signal, how much of what could be known is found"
+    return Part("means", title, checks, header, rows)
+
+
+def company_part(one: Found) -> Part:
+    """Returns everything measured of one company."""
+    plan = one["plan"]
+    title = (
+        f"{plan['customers']:,} customers over {plan['months']} months, horizon {plan['horizon_days']} days; "
+        f"{one['train_rows']:,} rows, eligible at "
+        + ", ".join(f"{label} {count:,}" for label, count in one["eligible"].items())
+        + f"; {one['leave']['rows']:,} of them put to oracle and ceiling"
+    )
+    return Part(
+        plan["name"], title, [check for check in _checks(one) if check is not None], HEADER,
+        [row for name, about in OUTCOMES.items() for row in _contest_rows(about, one.get(name))],
+        _notes(one), more=[table for table in (_ablation(one), _causes(one), _drivers(one), _voice(one)) if table],
+    )  # fmt: skip
+
+
+def mean_of(figures: Iterable[dict[str, Any] | None]) -> tuple[float | None, float, int]:
+    """Returns the mean of some figures, half the width of its 95 % interval, and how many there are.
+
+    >>> mean_of([{"mean": 0.9, "low": 0.8, "high": 1.0}, None])
+    (0.9, 0.09999999999999998, 1)
+    """
+    told = [one for one in figures if one and one["mean"] is not None and one["low"] is not None]
+    if not told:
+        return None, 0.0, 0
+    halves = [(one["high"] - one["low"]) / 2 for one in told]
+    return sum(one["mean"] for one in told) / len(told), sum(half**2 for half in halves) ** 0.5 / len(told), len(told)
+
+
+def _checks(one: Found) -> list[Check | None]:
+    regime, is_judged = one["plan"]["regime"], _is_large(one)
+    if regime == "no_signal":
+        promoted = one["judged"]["verdict"]["is_promoted"]
+        return [Check("promoted where there is no signal", "yes" if promoted else "no", "no", not promoted)]
+    best = one["judged"]["verdict"]["best_baseline"]
+    less = one["difference"]
+    checks: list[Check | None] = [
+        Check(f"AUROC beside the best rule ({best})", interval(less, is_difference=True), "not below",
+              less["mean"] >= 0 if is_judged else None),
+        _calibration(one), _lead(one), _cause_check(one), *_driver_checks(one),
+    ]  # fmt: skip
+    if regime == "mute":
+        heard = [line for line in one["said"] if "constant share" in line or "voice" in line or "heard" in line]
+        checks.append(Check("says what it can't hear", heard[0] if heard else "nothing", "a sentence", bool(heard)))
+    if regime == "drifting":
+        checks.append(_falling(one))
+    return checks
+
+
+def _calibration(one: Found) -> Check:
+    told = one["metrics"]["model"]
+    ours, perfect = told["ece"]["mean"], told["ece_perfect"]["mean"]
+    is_judged = _is_large(one) and one["plan"]["regime"] != "drifting"
+    return Check(
+        "ECE beside a perfect model's", f"{ours:.4f} beside {perfect:.4f}", f"at most {MOST_ECE} more",
+        ours - perfect <= MOST_ECE if is_judged else None,
+    )  # fmt: skip
+
+
+def _lead(one: Found) -> Check | None:
+    lead = one["judged"]["lead_time"]
+    if lead is None:
+        return None
+    days, count = lead["median_days"], lead["customers"]
+    return Check("from the first alert to the last activity", f"median {days:+.0f} days, {count} leavers", "none")
+
+
+def _cause_check(one: Found) -> Check | None:
+    drivers = one["causes"].get("drivers")
+    if drivers is None:
+        return None
+    above = drivers["above_latest"]
+    return Check(
+        "causes named by drivers, above the latest incident", interval(above, is_difference=True), "interval above 0",
+        (above["low"] or 0) > 0 if _is_large(one) else None,
+    )  # fmt: skip
+
+
+def _driver_checks(one: Found) -> list[Check]:
+    signals = one["drivers"].get("signals")
+    if signals is None:
+        return []
+    found = []
+    for name, what, sign in (
+        ("speaking", "service and feedback push vocal leavers more than silent ones", -1),
+        ("fading", "spend, visits and rhythm push silent leavers more than vocal ones", 1),
+    ):
+        told = signals[name]["difference"]
+        edge = told["low"] if sign > 0 else -told["high"]
+        shown = interval(told, is_difference=True)
+        found.append(
+            Check(what + ", silent minus vocal", shown, "interval off 0", edge > 0 if _is_large(one) else None)
+        )
+    return found
+
+
+def _falling(one: Found) -> Check:
+    """Whether answering or telling has fallen beyond chance while the ranking has not."""
+    first, *_, last = one["metrics"]["model"]["auroc"]["by_cutoff"].values()
+    change = one["coverage"].get("answered_change") or one["coverage"]["told_change"]
+    shown = f"answers {interval(change, is_difference=True)}; AUROC {first:.3f}, then {last:.3f}"
+    is_met = change["high"] < 0 and last >= first - MOST_FALL
+    return Check("the fall in voice shows before the metrics fall", shown, "answers fall, AUROC holds", is_met)
+
+
+def _contest_rows(about: str, told: Found | None) -> list[tuple[str, ...]]:
+    if not told or "scores" not in told:
+        return []
+    rows = []
+    for name, who in WHO.items():
+        if name not in told["scores"]:
+            continue
+        score, is_model = told["scores"][name], name == "model"
+        shown = f"{who} ({told['baseline']})" if name == "baseline" else who
+        figures = (interval(score["auroc"]), number(score["lift_at_10"], 2), number(score["brier"]))
+        shares = (interval(told["share"]), interval(told["share_beyond_baseline"])) if is_model else ("", "")
+        rows.append((about if is_model else "", shown, *figures, *shares))
+    return rows
+
+
+def _ablation(one: Found) -> Table | None:
+    told = one["judged"]["ablation"]
+    if not told:
+        return None
+    rows = [
+        (group, *(interval(told[group][family]["auroc"]) for family in ("operations", "feedback", "both")),
+         interval(told[group]["feedback_adds"]["auroc"], is_difference=True))
+        for group in told
+    ]  # fmt: skip
+    header = ("rows", "operations alone", "the rest alone", "both", "added to operations")
+    return Table("AUROC by what is looked at, over all eligible:", header, rows)
+
+
+def _causes(one: Found) -> Table | None:
+    hits = one["causes"].get("hits")
+    if hits is None:
+        return None
+    about = f"Why {one['causes']['rows']} silent leavers with a cause left; how often each way names the true kind:"
+    return Table(about, ("way", "hit rate"), [(name, interval(hit)) for name, hit in hits.items()])
+
+
+def _drivers(one: Found) -> Table | None:
+    signals = one["drivers"].get("signals")
+    if signals is None:
+        return None
+    about = (
+        f"Mean drivers (log odds) of {one['drivers']['silent']} silent and {one['drivers']['vocal']} vocal leavers; "
+        "fading is spend, visits and rhythm together, speaking is service and feedback:"
+    )
+    rows = [
+        (name, f"{told['silent']:+.3f}", f"{told['vocal']:+.3f}", interval(told["difference"], is_difference=True))
+        for name, told in signals.items()
+    ]
+    return Table(about, ("signal", "silent", "vocal", "silent minus vocal"), rows)
+
+
+def _voice(one: Found) -> Table | None:
+    scores = one["voice"].get("scores")
+    if scores is None:
+        return None
+    about = f"Who tells of {one['voice']['rows']:,} later incidents ({one['voice']['told']:.0%} were told):"
+    names = {"model": "voice model", "by_kind": "by kind alone", "personality": "who knows each personality"}
+    rows = [(names[name], interval(score)) for name, score in scores.items()]
+    return Table(about, ("who", "AUROC"), [*rows, ("share of it", interval(one["voice"]["share"]))])
+
+
+def _notes(one: Found) -> list[str]:
+    notes = [one["judged"]["verdict"]["sentence"]]
+    latent, vocal = one["latent"], one.get("vocal", {})
+    if latent:
+        scores = ", ".join(f"{name} {interval(score)}" for name, score in latent["scores"].items())
+        notes.append(
+            f"On the {latent['rows']:,} quiet of the last cutoff: {scores}; the latent state adds "
+            f"{interval(latent['adds'], is_difference=True)}, of which we have {interval(latent['share'])}."
+        )
+    if "scores" in vocal:
+        scores = ", ".join(f"{name} {interval(score)}" for name, score in vocal["scores"].items())
+        notes.append(
+            f"Silent against vocal, {vocal['rows']:,} quiet leavers, {vocal['vocal']:,} of them vocal (gap 30): "
+            f"{scores}; share {interval(vocal['share'])}."
+        )
+    return [*notes, *(f"It says: {line}" for line in one["said"] if "constant share" in line or "voice" in line)]
+
+
+def _summary(one: Found) -> tuple[str, ...]:
+    hits = one["causes"].get("hits", {})
+    ways = ("posterior", "latest incident", "without the kind")
+    return (
+        one["plan"]["name"], *(interval(told) if (told := _at(one, path)) else "-" for _, path, *_ in MEANS),
+        *(number(hits[way]["mean"]) if way in hits else "-" for way in ways),
+    )  # fmt: skip
+
+
+def _at(one: Found, path: tuple[str, ...]) -> dict[str, Any] | None:
+    told: Any = one
+    for step in path:
+        told = told.get(step) if isinstance(told, dict) else None
+    return told
+
+
+def _is_large(one: Found) -> bool:
+    return bool(one["plan"]["customers"] >= ENOUGH_CUSTOMERS)

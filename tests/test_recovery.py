@@ -1,0 +1,112 @@
+"""The benchmark of recovery: shares with intervals, causes found where they are planted, and a whole small run."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+@pytest.fixture(autouse=True)
+def _benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+
+def planted(size: int = 2000) -> pd.DataFrame:
+    rng = np.random.default_rng(3)
+    risk = rng.beta(1, 3, size)
+    return pd.DataFrame({
+        "customer": np.arange(size) % (size // 2), "at": np.arange(size) // (size // 2),
+        "has_left": rng.random(size) < risk, "ceiling": risk, "model": 0.5 * risk + 0.5 * rng.beta(1, 3, size),
+        "baseline": rng.random(size),
+    })  # fmt: skip
+
+
+def test_who_knows_the_ceiling_has_all_of_it_and_half_of_it_is_less() -> None:
+    shares = importlib.import_module("recovery_shares")
+    rows = planted()
+    names = {name: name for name in ("model", "baseline", "ceiling")}
+    told = shares.contest(rows, "has_left", names, p=names)
+    assert told["rows"] == 2000
+    assert 0.4 < told["share"]["low"] < told["share"]["mean"] < told["share"]["high"] < 0.95
+    assert told["less_than_ceiling"]["high"] < 0
+    all_of_it = shares.contest(rows.assign(model=rows["ceiling"]), "has_left", names, p=names)
+    assert all_of_it["share"] == {"mean": 1.0, "low": 1.0, "high": 1.0}
+    assert told["scores"]["ceiling"]["brier"] < told["scores"]["model"]["brier"]
+
+
+def test_the_auroc_is_the_mean_of_the_cutoffs() -> None:
+    shares = importlib.import_module("recovery_shares")
+    from churn.models.metrics import auroc
+
+    rows = planted()
+    drawn = shares.aurocs(rows, "has_left", {"ceiling": "ceiling"})["ceiling"]
+    each = [auroc(some["has_left"], some["ceiling"]) for _, some in rows.groupby("at")]
+    assert drawn[0] == pytest.approx(np.mean(each), abs=1e-12)
+    assert drawn[1:].std() > 0.005
+
+
+def figures(**changed: Any) -> dict[str, Any]:
+    told = {"mean": 0.96, "low": 0.94, "high": 0.98}
+    scores = {name: {"auroc": told, "lift_at_10": 3.0, "brier": 0.1} for name in ("model", "baseline", "ceiling")}
+    contest = {"baseline": "mbg_nbd", "rows": 10, "scores": scores, "share": told, "share_beyond_baseline": told}
+    return {
+        "plan": {"name": "retail hazard 1", "regime": "retail", "customers": 9000, "months": 24, "horizon_days": 60},
+        "train_rows": 100, "eligible": {"2024-01-01": 10}, "leave": contest, "silent": contest, "latent": {},
+        "voice": {"why": "nobody"}, "causes": {"rows": 0}, "drivers": {"silent": 0, "vocal": 0},
+        "judged": {"ablation": {}, "lead_time": None, "verdict": {"best_baseline": "mbg_nbd", "sentence": "Better."}},
+        "metrics": {"model": {"ece": {"mean": 0.01}, "ece_perfect": {"mean": 0.009}}},
+        "difference": {"mean": 0.02, "low": 0.01, "high": 0.03}, "said": [], **changed,
+    }  # fmt: skip
+
+
+def test_a_share_under_its_target_falls_short_and_a_small_company_is_not_judged() -> None:
+    parts, shown = importlib.import_module("recovery_parts"), importlib.import_module("figures")
+    good = shown.Results(parts.parts_of([figures()]), [])
+    assert not good.short
+    low = {**figures()["leave"], "share": {"mean": 0.7, "low": 0.6, "high": 0.8}}
+    short = shown.Results(
+        parts.parts_of([figures(leave=low, difference={"mean": -0.01, "low": -0.02, "high": 0.0})]), []
+    )
+    assert short.short == [
+        "means: p_leave: share of the ceiling's AUROC beyond .5",
+        "retail hazard 1: AUROC beside the best rule (mbg_nbd)",
+    ]  # fmt: skip
+    small = figures(leave=low)
+    small["plan"]["customers"] = 900
+    assert not shown.Results(parts.parts_of([small]), []).short
+
+
+def test_the_page_keeps_what_was_written_by_hand(tmp_path: Path) -> None:
+    page, shown = importlib.import_module("recovery_page"), importlib.import_module("figures")
+    file = tmp_path / "recovery.md"
+    page.write_recovery(file, shown.Results([], []), commands=["--plain"], version="1", date="2025-01-01")
+    file.write_text(file.read_text(encoding="utf-8") + "my own words\n", encoding="utf-8")
+    page.write_recovery(file, shown.Results([], []), commands=["--seeds 3"], version="2", date="2025-01-02")
+    text = file.read_text(encoding="utf-8")
+    assert text.endswith("my own words\n")
+    assert "--seeds 3" in text
+    assert "--plain" not in text
+    (tmp_path / "other.md").write_text("mine")
+    with pytest.raises(ValueError, match="was not written by this benchmark"):
+        page.write_recovery(tmp_path / "other.md", shown.Results([], []), commands=[], version="1", date="2025-01-01")
+
+
+def test_figures_that_are_kept_are_told_and_not_measured_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recovery = importlib.import_module("recovery")
+    one = figures()
+    one["plan"] |= {"mechanism": "hazard", "cutoffs": 1, "asked": 10, "seed": 1, "is_varied": False}
+    (tmp_path / "one.json").write_text(json.dumps(one))
+    assert recovery.main(["--keep", str(tmp_path), "--tell", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["is_met"]
+    assert recovery.main(["--keep", str(tmp_path / "none"), "--tell"]) == 2
+    assert "measure some with --keep" in capsys.readouterr().err
