@@ -13,7 +13,7 @@ currency = "EUR"           # for reports; amounts are read in one currency
 activity = "purchases"     # what coming means: "purchases" or "visits"
 leave = "hard"             # "hard": no activity in the outcome window; "hard+partial": or far less than expected
 # horizon_days = 91        # length of the outcome window; by default it is chosen from the customers' rhythm
-gap_days = 0               # days between prediction and outcome window: time to act
+gap_days = 0               # 0: leaving is noticed; 30: foretold, with a month to act. `churn check` shows both
 # population = "active:180"  # customers with an order in the last 180 days, instead of the rhythm rules
 # test_cutoffs = [2024-09-01, 2024-12-01]  # by default chosen from the data
 
