@@ -185,6 +185,9 @@ def why_lines(told: Mapping[str, Any]) -> list[str]:
                 f"  {100 * item['points']:+5.1f}  {item['signal']:<10} {item['reason']}  -> {item['owner']}"
                 for item in told[key]
             ] or ["  nothing"]
+        if told["incidents"]:
+            lines += ["", "what went wrong in the last year: her risk with it less her risk without (not additive)"]
+            lines += [f"  {100 * one['points']:+5.1f}  {one['count']} x {one['kind']}" for one in told["incidents"]]
     else:
         lines.append(f"  not scored: {REASONS.get(score['why_not_scored'], score['why_not_scored'])}")
     lines += ["", "latest events"] + [

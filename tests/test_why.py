@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 import pytest
 from made_project import Project, run
+from scipy.optimize import brentq
 
 from churn.config import load_config
 from churn.errors import TableError
-from churn.jobs.score import score
+from churn.jobs.blame import blame
+from churn.jobs.moments import cutoff_at
+from churn.jobs.score import open_bundle, score
+from churn.jobs.scoring import score_known
 from churn.jobs.why import why
+from churn.models.calibration import Calibration, apply
+from churn.models.known import prepare
+from churn.tables.sources import read_tables
+from churn.views import why_lines
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +50,55 @@ def test_her_events_are_hers_and_before_the_moment(project: Project, riskiest: p
     for event in events:
         times = project.table(event["table"]).query("customer_id == @who")["time"]
         assert event["time"] in set(times.dt.strftime("%Y-%m-%d %H:%M"))
+
+
+def test_what_went_wrong_is_counted_and_weighed(project: Project) -> None:
+    scores = score(load_config(project.config)).scores
+    incidents = project.table("incidents")
+    cutoff = pd.Timestamp(scores["cutoff"].iloc[0], tz="UTC")
+    year = incidents[(incidents["time"] < cutoff) & (incidents["time"] >= cutoff - pd.Timedelta(days=365))]
+    kinds = year.groupby("customer_id")["kind"].nunique()
+    who = next(one for one in scores.loc[scores["status"] == "scored", "customer_id"] if kinds.get(one, 0) >= 2)
+    told = why(load_config(project.config), who, at=None, bundle=None)["incidents"]
+    own = year.loc[year["customer_id"] == who, "kind"].value_counts()
+    assert {one["kind"]: one["count"] for one in told} == own.to_dict()
+    assert [one["points"] for one in told] == sorted((one["points"] for one in told), reverse=True)
+    assert "what went wrong in the last year" in "\n".join(why_lines(why_told(project, who)))
+
+
+def why_told(project: Project, who: str) -> dict[str, Any]:
+    return why(load_config(project.config), who, at=None, bundle=None)
+
+
+def test_blame_is_what_the_risk_would_be_on_tables_without_the_kind(project: Project) -> None:
+    """An oracle by another way: everybody scored again on tables from which the kind is gone."""
+    config = load_config(project.config)
+    bundle = open_bundle(config, None).bundle
+    tables, _ = read_tables(config)
+    known = prepare(tables, config=config)
+    cutoff, _ = cutoff_at(None, base=known.base, target=bundle.target)
+    scores = score_known(known, bundle, cutoff, customers=None, config=config).scores
+    some = scores.loc[scores["status"] == "scored", "customer_id"].head(40).to_list()[::-1]
+    kind = "late_delivery"
+    falls = blame(known, bundle, at=cutoff.at, customers=some, kinds=[kind, "meteorite"], config=config)
+    assert list(falls.index) == some
+    assert (falls["meteorite"] == 0.0).all()
+    had = set(project.table("incidents").query("kind == @kind")["customer_id"])
+    assert (falls.loc[[one for one in some if one not in had], kind] == 0.0).all()
+    left = {**tables, "incidents": tables["incidents"].filter(pc.not_equal(tables["incidents"]["kind"], kind))}
+    without = prepare(left, config=config, base=known.base)
+    again = score_known(without, bundle, cutoff, customers=some, config=config).scores.set_index("customer_id")
+    before = scores.set_index("customer_id")
+    calibration = bundle.factors.calibration
+    for who in [one for one in some if one in had]:
+        margin = float(logit_of(before.at[who, "p_leave"], calibration))
+        expected = logit_of(again.at[who, "p_leave"], calibration)
+        assert margin - falls.at[who, kind] == pytest.approx(expected, abs=1e-4)
+
+
+def logit_of(p: float, calibration: Calibration) -> float:
+    """The raw margin behind a calibrated probability, found by bisection."""
+    return float(brentq(lambda margin: apply(calibration, np.array([margin]))[0] - p, -20.0, 20.0, xtol=1e-9))
 
 
 def test_who_opted_out_is_not_looked_into(project: Project) -> None:

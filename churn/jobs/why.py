@@ -1,4 +1,4 @@
-"""`churn why`: one customer, her risk, what raises and lowers it, and her last events."""
+"""`churn why`: one customer, her risk, what raises and lowers it, what went wrong, and her last events."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from churn.drivers.contributions import explain, points
 from churn.drivers.owners import owners_of
 from churn.drivers.reasons import reasons
 from churn.errors import TableError
+from churn.jobs.blame import blame
 from churn.jobs.common import bundle_signals
 from churn.jobs.inputs import missing_inputs
 from churn.jobs.lists import list_warnings
@@ -22,7 +23,8 @@ from churn.jobs.scoring import score_known
 from churn.models.bundle import Bundle
 from churn.models.frame import rows_at
 from churn.models.known import Known, prepare
-from churn.tables.history import Events, histories
+from churn.signals.recipes import YEAR
+from churn.tables.history import DAY, Events, histories
 from churn.tables.sources import read_tables
 from churn.timeline.cutoffs import Cutoff, moment_of
 
@@ -37,7 +39,7 @@ def why(
     bundle: Path | None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Returns one customer's score, her drivers in both directions, and her latest visible events.
+    """Returns one customer's score, her drivers in both directions, what went wrong, and her latest visible events.
 
     Raises:
         TableError: nobody of that id is in any table.
@@ -62,12 +64,15 @@ def why(
         "warnings": warnings,
         "raises": [],
         "lowers": [],
+        "incidents": [],
         "events": [],
     }
+    own = histories(tables, customers=_ids(customer_id)).events
     if row["why_not_scored"] != "opted_out":
-        told["events"] = _events(histories(tables, customers=_ids(customer_id)).events, cutoff)
+        told["events"] = _events(own, cutoff)
     if row["status"] == "scored":
         told |= _drivers(known, model, code, cutoff, config)
+        told["incidents"] = _incidents(known, model, customer_id, _kinds(own.get("incidents"), cutoff), cutoff, config)
     return told
 
 
@@ -94,6 +99,36 @@ def _drivers(known: Known, bundle: Bundle, code: int, cutoff: Cutoff, config: Co
             if told[f"driver_{rank}"] is not None
         ]  # fmt: skip
     return found
+
+
+def _kinds(incidents: Events | None, cutoff: Cutoff) -> dict[str, int]:
+    """How many incidents of each kind she had in the year before the cutoff, as far as they were known then."""
+    if incidents is None:
+        return {}
+    seen = (incidents.time < cutoff.at) & (incidents.known <= cutoff.at)
+    seen &= (incidents.time >= cutoff.at - YEAR * DAY) & (incidents.columns["kind"] >= 0)
+    counts = np.bincount(incidents.columns["kind"][seen], minlength=len(incidents.labels["kind"]))
+    return {kind: int(count) for kind, count in zip(incidents.labels["kind"], counts, strict=True) if count}
+
+
+def _incidents(
+    known: Known, bundle: Bundle, customer_id: str, kinds: dict[str, int], cutoff: Cutoff, config: Config
+) -> list[dict[str, Any]]:
+    """Each kind of incident of hers: how many, and how many points of p_leave go away without them; most first."""
+    if not kinds:
+        return []
+    falls = blame(known, bundle, at=cutoff.at, customers=[customer_id], kinds=list(kinds), config=config).iloc[0]
+    frame = rows_at(known, cutoff, codes=known.codes_of(_ids(customer_id)), prior=bundle.prior)
+    margin = bundle.predict(
+        bundle_signals(known, frame, bundle), voice_status=frame["voice_status"].to_numpy(str)
+    )["margin"].to_numpy()  # fmt: skip
+    calibration = bundle.factors.calibration
+    found = [
+        {"kind": kind, "count": count,
+         "points": float(points(margin, contribution=falls[kind], calibration=calibration)[0])}
+        for kind, count in kinds.items()
+    ]  # fmt: skip
+    return sorted(found, key=lambda one: (-one["points"], one["kind"]))
 
 
 def _events(by_table: Mapping[str, Events], cutoff: Cutoff) -> list[dict[str, str]]:
