@@ -16,15 +16,18 @@ MOST_CAUSES = 400
 """So many silent leavers with a cause are put to the ceiling beside the sample."""
 
 
-def bounds(company: Company, learnt: Learnt, *, kept: Path | None, progress: Progress) -> pd.DataFrame:
+def bounds(
+    company: Company, learnt: Learnt, later: Learnt | None, *, kept: Path | None, progress: Progress
+) -> pd.DataFrame:
     """Returns the oracle's and the ceiling's answers about the sampled customers of each test cutoff.
 
     One row per customer, cutoff and gap: `customer_id`, `at` (microseconds UTC), `gap_days`, `is_sampled` (drawn at
-    random from the eligible, not chosen for her cause), and `oracle:NAME` and `ceiling:NAME` of their columns.
+    random from the eligible, not chosen for what became of her), and `oracle:NAME` and `ceiling:NAME` of their columns.
 
     Args:
         company: which.
-        learnt: without a gap; its test cutoffs and eligible customers are asked about.
+        learnt: without a gap; its test cutoffs and eligible customers are asked about, and who left for a known cause.
+        later: with the later gap, if there is one; all of its vocal leavers are asked about too, since they are few.
         kept: a file to keep the answers in; read instead of asking again where it is there.
         progress: told what goes on.
     """
@@ -36,7 +39,8 @@ def bounds(company: Company, learnt: Learnt, *, kept: Path | None, progress: Pro
         rows = learnt.predictions[learnt.predictions["at"] == cutoff.at]
         sample = _sample(rows["customer_id"], company)
         causes = silent_with_cause(company, learnt) if cutoff.at == learnt.last else rows.iloc[:0]
-        ids = pd.Index(np.union1d(sample, causes["customer_id"].to_numpy()[:MOST_CAUSES]))
+        chosen = [causes["customer_id"].to_numpy()[:MOST_CAUSES], _vocal(later, cutoff.at)]
+        ids = pd.Index(np.union1d(sample, np.concatenate(chosen)))
         found = _asked(company, ids, cutoff.at)
         parts.append(found.assign(is_sampled=found["customer_id"].isin(sample)))
     told = pd.concat(parts, ignore_index=True)
@@ -57,9 +61,25 @@ def silent_with_cause(company: Company, learnt: Learnt) -> pd.DataFrame:
 
 
 def joined(learnt: Learnt, told: pd.DataFrame, *, gap_days: int) -> pd.DataFrame:
-    """Returns the sampled rows of a training beside what could be known of them at its gap."""
-    some = told[told["is_sampled"] & (told["gap_days"] == gap_days)]
-    return learnt.predictions.merge(some, on=["customer_id", "at"], how="inner")
+    """Returns the sampled rows of a training, and all quiet who left vocally, beside what could be known of them.
+
+    Keep those with `is_sampled` for all but what looks at leavers by whether they spoke: an AUROC of two classes
+    doesn't mind how many there are of each.
+    """
+    both = learnt.predictions.merge(told[told["gap_days"] == gap_days], on=["customer_id", "at"], how="inner")
+    return both[both["is_sampled"] | (is_quiet(both) & both["has_left"] & both["has_spoken"])]
+
+
+def is_quiet(rows: pd.DataFrame) -> pd.Series[bool]:
+    """Returns which rows are of the quiet."""
+    return rows["voice_status"] == "quiet"
+
+
+def _vocal(later: Learnt | None, at: int) -> np.ndarray:
+    if later is None:
+        return np.empty(0, object)
+    rows = later.predictions[later.predictions["at"] == at]
+    return rows.loc[is_quiet(rows) & rows["has_left"] & rows["has_spoken"], "customer_id"].to_numpy()
 
 
 def _sample(ids: pd.Series[str], company: Company) -> np.ndarray:

@@ -14,17 +14,15 @@ from recovery_company import Company
 from recovery_learnt import Learnt, explained, features_at
 from recovery_shares import Floats, resampled
 
-from churn.jobs.common import signals_of
-from churn.models.ensemble import ensemble_margin
+from churn.jobs.blame import blame
+from churn.models.bundle import Bundle
 from churn.models.factors import Factors
-from churn.models.hidden_friction import hidden_now
-from churn.models.known import prepare
 from churn.models.voice_model import VoiceModel
 
 DAY = 86_400_000_000
 WITHIN_DAYS, RECENT_DAYS = 180, 90
 RULES = ("most common kind", "latest incident", "worst recent incident")
-DRIVERS = "drivers"
+DRIVERS = "features of the kind"
 REMOVAL = "without the kind"
 POSTERIOR = "posterior"
 
@@ -34,8 +32,9 @@ def causes_found(
 ) -> dict[str, Any]:
     """Returns how often each way names the true kind, of the silent leavers of the last test cutoff who have a cause.
 
-    The ways: the kind whose own signals push the risk up most (`drivers`); the kind without whose incidents the risk
-    would fall most (`without the kind`); three rules about her visible incidents; and the ceiling's posterior.
+    The ways: the kind without whose incidents the risk would fall most, as `churn why` tells it; the kind whose own
+    features push the risk up most, other features of the same incidents left aside; three rules about her visible
+    incidents; and the ceiling's posterior.
     """
     rows = silent_with_cause(company, learnt)
     answers = told[(told["at"] == learnt.last) & (told["gap_days"] == 0)]
@@ -60,7 +59,7 @@ def causes_found(
                 "share": resampled(len(rows), lambda some, hit=hit: hit[some].mean() / hits[POSTERIOR][some].mean()),
                 "above_latest": _mean(hit - hits["latest incident"]),
             }
-            for key, hit in (("drivers", hits[DRIVERS]), ("removal", hits[REMOVAL]))
+            for key, hit in (("features", hits[DRIVERS]), ("removal", hits[REMOVAL]))
         },
     }  # fmt: skip
 
@@ -84,33 +83,15 @@ def _by_drivers(learnt: Learnt, factors: Factors, rows: pd.DataFrame, kinds: lis
 def _by_removal(
     learnt: Learnt, factors: Factors, voice: VoiceModel | None, rows: pd.DataFrame, kinds: list[str]
 ) -> npt.NDArray[np.int64]:
-    """The kind whose incidents, taken out of her history, lower the margin most."""
-    usual = _margin_without(learnt, factors, voice, rows, kind=None)
-    falls = [usual - _margin_without(learnt, factors, voice, rows, kind=kind) for kind in kinds]
-    return np.asarray(np.stack(falls, axis=1).argmax(axis=1))
-
-
-def _margin_without(
-    learnt: Learnt, factors: Factors, voice: VoiceModel | None, rows: pd.DataFrame, *, kind: str | None
-) -> Floats:
-    """The raw margin of the rows as it would be if nothing of that kind had happened to them."""
-    material, recipes = learnt.made.material, learnt.made.recipes
-    ids = pa.array(rows["customer_id"].to_list(), pa.string())
-    tables = {
-        name: table.filter(pc.is_in(table["customer_id"], value_set=ids)) for name, table in learnt.known.tables.items()
-    }
-    if kind is not None:
-        tables["incidents"] = tables["incidents"].filter(pc.not_equal(tables["incidents"]["kind"], kind))
-    known = prepare(tables, config=learnt.config, base=learnt.known.base)
-    frame = pd.DataFrame({"customer": known.codes_of(ids), "at": learnt.last})
-    target, prior = material.target, material.prior
-    features = signals_of(known, frame, recipes, target=target, prior=prior)
-    if voice is not None:
-        codes = frame["customer"].to_numpy(np.int64)
-        hidden_now(known, voice, at=learnt.last, codes=codes, target=target).fill(
-            features, known, frame, recipes, target=target, prior=prior
-        )
-    return ensemble_margin(factors.leave, features, factors.rhythm)
+    """The kind whose incidents, taken out of her history, lower the margin most: what `churn why` shows."""
+    material, names = learnt.made.material, set(factors.leave.feature_name())
+    bundle = Bundle(
+        target=material.target, recipes=tuple(one for one in learnt.made.recipes if one.name in names),
+        prior=material.prior, factors=factors, percentiles=(), tables=(), training={}, voice=voice,
+    )  # fmt: skip
+    ids = rows["customer_id"].to_list()
+    falls = blame(learnt.known, bundle, at=learnt.last, customers=ids, kinds=kinds, config=learnt.config)
+    return np.asarray(falls.to_numpy().argmax(axis=1))
 
 
 def _features_of(learnt: Learnt, rows: pd.DataFrame) -> pd.DataFrame:

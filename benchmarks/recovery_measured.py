@@ -44,8 +44,12 @@ def _figures(company: Company, *, keep: Path | None, progress: Progress) -> dict
     plan = company.plan
     now = learn(company, gap_days=0, is_ablated=True, progress=progress)
     kept = None if keep is None else keep / f"{plan.name.replace(' ', '-')}-{plan.customers}-{plan.asked}.parquet"
-    told = bounds(company, now, kept=kept, progress=progress)
+    later = None
+    if GAP_DAYS in plan.gaps:
+        later = learn(company, gap_days=GAP_DAYS, is_ablated=False, progress=progress)
+    told = bounds(company, now, later, kept=kept, progress=progress)
     both = joined(now, told, gap_days=0)
+    both = both[both["is_sampled"]]
     judged = now.judged()
     progress(f"{plan.name}: drivers and causes")
     factors, voice = factors_at(now, now.last), voice_at_first(now)
@@ -64,11 +68,11 @@ def _figures(company: Company, *, keep: Path | None, progress: Progress) -> dict
         "difference": judged["differences"][judged["verdict"]["best_baseline"]]["auroc"],
         "said": [*now.said, *factors.notes, *([factors.why_no_silent] if factors.why_no_silent else [])],
     }
-    if GAP_DAYS in plan.gaps:
-        later = learn(company, gap_days=GAP_DAYS, is_ablated=False, progress=progress)
+    if later is not None:
         both = joined(later, told, gap_days=GAP_DAYS)
-        found["later"] = _contest(both, later, "has_left", "p_leave", rank="margin", operations=None)
-        found["later_silent"] = _silent(both, later, has_operations=False)
+        sampled = both[both["is_sampled"]]
+        found["later"] = _contest(sampled, later, "has_left", "p_leave", rank="margin", operations=None)
+        found["later_silent"] = _silent(sampled, later, has_operations=False)
         found["vocal"] = silent_or_vocal(both)
     return found
 

@@ -28,7 +28,12 @@ MEANS = (
     ("latent", ("latent", "share"), HEARD, "of what the latent state adds to operations alone"),
     ("voice", ("voice", "share"), VOICED, "voice model: share of the known personality's AUROC beyond .5"),
     ("vocal", ("vocal", "share"), VOCAL, "silent against vocal leavers, gap 30: share of the ceiling's"),
-    ("causes", ("causes", "drivers", "share"), NAMED, "cause named by the drivers: share of the posterior's hit rate"),
+    (
+        "causes",
+        ("causes", "removal", "share"),
+        NAMED,
+        "kind of incident that drove her away: share of the posterior's hits",
+    ),
 )
 
 
@@ -49,7 +54,7 @@ def overall(found: Sequence[Found]) -> Part:
             continue
         told = f"{mean:.1%} ± {half:.1%} ({count} companies)"
         checks.append(Check(what, told, f"at least {least:.0%}", mean >= least if is_judged else None))
-    header = ("company", *(name for name, *_ in MEANS), "posterior's hits", "latest incident's", "without the kind")
+    header = ("company", *(name for name, *_ in MEANS), "posterior's hits", "latest incident's", "ours")
     rows = [_summary(one) for one in found]
     title = "Over all companies with signal, how much of what could be known is found"
     return Part("means", title, checks, header, rows)
@@ -123,13 +128,13 @@ def _lead(one: Found) -> Check | None:
 
 
 def _cause_check(one: Found) -> Check | None:
-    drivers = one["causes"].get("drivers")
-    if drivers is None:
+    named = one["causes"].get("removal")
+    if named is None:
         return None
-    above = drivers["above_latest"]
+    above = named["above_latest"]
     return Check(
-        "causes named by drivers, above the latest incident", interval(above, is_difference=True), "interval above 0",
-        (above["low"] or 0) > 0 if _is_large(one) else None,
+        "hits of the kind that is named, above the latest incident's", interval(above, is_difference=True),
+        "interval above 0", (above["low"] or 0) > 0 if _is_large(one) else None,
     )  # fmt: skip
 
 
@@ -216,9 +221,16 @@ def _voice(one: Found) -> Table | None:
     if scores is None:
         return None
     about = f"Who tells of {one['voice']['rows']:,} later incidents ({one['voice']['told']:.0%} were told):"
-    names = {"model": "voice model", "by_kind": "by kind alone", "personality": "who knows each personality"}
-    rows = [(names[name], interval(score)) for name, score in scores.items()]
-    return Table(about, ("who", "AUROC"), [*rows, ("share of it", interval(one["voice"]["share"]))])
+    names = {
+        "model": "voice model", "by_kind": "by kind alone", "seen": "who knows the equations, and what she told before",
+        "personality": "who knows each personality",
+    }  # fmt: skip
+    shares = {"personality": "share", "seen": "share_of_seen"}
+    rows = [
+        (names[name], interval(score), interval(one["voice"][shares[name]]) if name in shares else "")
+        for name, score in scores.items()
+    ]
+    return Table(about, ("who", "AUROC", "the voice model's share of it"), rows)
 
 
 def _notes(one: Found) -> list[str]:

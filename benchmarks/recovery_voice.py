@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from recovery_company import Company
 from recovery_learnt import Learnt
+from recovery_personality import seen_chance
 from recovery_shares import aurocs, interval, share
 
 from churn.models.voice_judged import judge_voice
@@ -53,11 +54,14 @@ def voice_found(company: Company, learnt: Learnt, model: VoiceModel | None) -> d
     both["at"] = 0
     if min(both["is_told"].sum(), (~both["is_told"]).sum()) < MIN_OF_EACH:
         return {"why": model.note or "too few of the later incidents were told to judge by", "rows": len(both)}
-    drawn = aurocs(both, "is_told", {"model": "model", "by_kind": "by_kind", "personality": "p_told"})
+    both["seen"] = seen_chance(company, learnt, both)
+    columns = {"model": "model", "by_kind": "by_kind", "seen": "seen", "personality": "p_told"}
+    drawn = aurocs(both, "is_told", columns)
     return {
         "rows": len(both), "told": float(both["is_told"].mean()), "note": model.note,
         "scores": {name: interval(one) for name, one in drawn.items()},
         "share": interval(share(drawn["model"], of=drawn["personality"], beyond=0.5)),
+        "share_of_seen": interval(share(drawn["model"], of=drawn["seen"], beyond=0.5)),
         "share_beyond_kind": interval(share(drawn["model"], of=drawn["personality"], beyond=drawn["by_kind"])),
     }  # fmt: skip
 
