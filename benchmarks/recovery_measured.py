@@ -73,7 +73,7 @@ def _figures(company: Company, *, keep: Path | None, progress: Progress) -> dict
         sampled = both[both["is_sampled"]]
         found["later"] = _contest(sampled, later, "has_left", "p_leave", rank="margin", operations=None)
         found["later_silent"] = _silent(sampled, later, has_operations=False)
-        found["vocal"] = silent_or_vocal(both)
+        found["vocal"] = silent_or_vocal(both, futures=plan.futures)
     return found
 
 

@@ -16,6 +16,8 @@ from churn.models.voice_model import VoiceModel
 
 LATELY_DAYS = 90
 MIN_OF_EACH = 30
+SHRUNK_BY = 10.0
+"""So many futures of the usual kind are added to each customer's own, of which few leave."""
 
 
 def voice_at_first(learnt: Learnt) -> VoiceModel | None:
@@ -105,16 +107,21 @@ def _difference(then: list[float], before: list[float]) -> dict[str, float | Non
     return {"mean": change, "low": change - wide, "high": change + wide}
 
 
-def silent_or_vocal(rows: pd.DataFrame) -> dict[str, Any]:
+def silent_or_vocal(rows: pd.DataFrame, *, futures: int) -> dict[str, Any]:
     """Returns how well silent leavers are told from vocal ones, among the quiet who leave, beside the ceiling.
 
-    `rows` are joined rows of the later gap: with p_silent_given_leave and the ceiling's two probabilities.
+    Both probabilities of the ceiling (and of the oracle) are shares of `futures`, so their quotient is shrunk to its
+    mean; it is still the noisiest figure here, and the ceiling lies higher than shown.
+
+    Args:
+        rows: joined rows of the later gap, with p_silent_given_leave and the probabilities of ceiling and oracle.
+        futures: of both.
     """
     leavers = rows[rows["has_left"] & (rows["voice_status"] == "quiet")].copy()
-    floor = 1e-3
     for name in ("ceiling", "oracle"):
-        leaves = leavers[f"{name}:p_leave"].clip(lower=floor)
-        leavers[f"{name}:given"] = (leavers[f"{name}:p_silent"] / leaves).clip(0.0, 1.0)
+        left, silent = (futures * leavers[f"{name}:{p}"] for p in ("p_leave", "p_silent"))
+        usual = silent.sum() / max(left.sum(), 1.0)
+        leavers[f"{name}:given"] = (silent + SHRUNK_BY * usual) / (left + SHRUNK_BY)
     vocal = int((~leavers["is_silent"]).sum())
     found = {"rows": len(leavers), "vocal": vocal}
     if vocal < 20 or leavers["p_silent_given_leave"].isna().any():
