@@ -14,7 +14,16 @@ import numpy as np
 import pytest
 
 from churn.errors import OutputError
-from churn.tables.atomic import LEFTOVER, alone_at, claim, release, remove_leftovers, replacing, write_atomically
+from churn.tables.atomic import (
+    CAN_LOCK,
+    LEFTOVER,
+    alone_at,
+    claim,
+    release,
+    remove_leftovers,
+    replacing,
+    write_atomically,
+)
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -194,6 +203,23 @@ class TestAloneAt:
         with alone_at(target), alone_at(None):
             pass
         assert [path.name for path in tmp_path.iterdir()] == ["scores.csv"]
+
+    @pytest.mark.skipif(not CAN_LOCK, reason="Windows has no file locks of this kind")
+    def test_a_lock_that_its_holder_removes_before_it_is_ours_is_no_lock(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        open_file = os.open
+
+        def open_and_lose(path: Path, *arguments: int) -> int:
+            handle = open_file(path, *arguments)
+            monkeypatch.undo()
+            path.unlink()  # as a run does that ends just then
+            return handle
+
+        monkeypatch.setattr(os, "open", open_and_lose)
+        target = tmp_path / "scores.csv"
+        with alone_at(target), pytest.raises(OutputError, match="another run"), alone_at(target):
+            pass
 
     def test_what_a_dead_run_left_hinders_nobody(self, tmp_path: Path) -> None:
         (tmp_path / ".churn-tmp-scores.csv.lock").touch()

@@ -86,6 +86,18 @@ def test_what_means_nothing_is_refused(text: str) -> None:
         explained_from(text)
 
 
+@pytest.mark.parametrize("text", ["all", "top:7", "above:0", "above:0.1234567", "above:0.00001"])
+def test_what_is_asked_for_is_told_so_that_it_reads_back(text: str) -> None:
+    assert str(explained_from(text)) == text
+
+
+@pytest.mark.parametrize("buckets", [1, 3])
+def test_a_top_of_more_than_there_are_is_everybody(buckets: int, config: Config, everybody: pd.DataFrame) -> None:
+    found = score(in_buckets(config, buckets), explained=explained_from(f"top:{10**30}")).scores
+    assert found is not None
+    pd.testing.assert_frame_equal(found, everybody, check_exact=True)
+
+
 def test_the_command_says_whose_reasons_it_tells(
     project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

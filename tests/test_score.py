@@ -193,6 +193,8 @@ def test_a_list_keeps_its_order_its_doubles_and_its_strangers(
         ("ID\n晚点\n".encode("utf-16"), ["晚点"]),
         (b'"a,b",x\n"c d"\n', ["a,b", "c d"]),
         (b"\n\n c1\n\n", [" c1"]),
+        (b"id,name\nc1,Anna\n,Zoe\n,\nc2,ID\n", ["c1", "", "c2"]),
+        (b"c1,ID\nc2,ID\n", ["c1", "c2"]),
     ],
 )
 def test_lists_are_read_as_users_keep_them(content: bytes, ids: list[str], tmp_path: Path) -> None:
@@ -208,6 +210,7 @@ def test_lists_are_read_as_users_keep_them(content: bytes, ids: list[str], tmp_p
     [
         (b"", "lists nobody"),
         (b"customer_id\n", "lists nobody"),
+        (b"name,Customer_ID\nAnna,c1\n", '"Customer_ID" is column 2; the ids must be in the first'),
         (b"\xff\x00\x01", "not readable"),
         (b"a\0b", "readable"),
     ],

@@ -30,6 +30,8 @@ PLACE = ":place"
 _BY_RISK = "status DESC, percentile DESC NULLS LAST, p_leave DESC NULLS LAST, customer_id"
 _BY_VALUE = "value_at_risk DESC NULLS LAST, p_leave DESC, customer_id"
 _ID = "customer_id"
+_ALL = 2**63 - 1
+"""More rows than DuckDB counts to."""
 _MANIFEST = b"manifest"
 _TYPES = {
     **dict.fromkeys(NUMBER_COLUMNS, pa.float64()),
@@ -95,7 +97,7 @@ class Gathered:
             sql = f"SELECT {columns} FROM {self._rows(connection)} WHERE status = 'scored'"
             if PLACE not in self._schema.names:
                 sql = sql.replace("DISTINCT ", "")
-            best = connection.sql(f"SELECT customer_id FROM ({sql}) ORDER BY {_BY_VALUE} LIMIT {count}")
+            best = connection.sql(f"SELECT customer_id FROM ({sql}) ORDER BY {_BY_VALUE} LIMIT {min(count, _ALL)}")
             found: list[str] = best.to_arrow_table()[_ID].to_pylist()
         return found
 

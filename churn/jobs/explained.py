@@ -31,7 +31,9 @@ class Explained:
     above: float = 0.0
 
     def __str__(self) -> str:
-        values = {"all": "", "top": f":{self.count}", "above": f":{self.above:g}"}
+        # To the last digit and without an exponent: it is read back, and names what a finished file was made with.
+        above = np.format_float_positional(self.above, trim="-")
+        values = {"all": "", "top": f":{self.count}", "above": f":{above}"}
         return self.kind + values[self.kind]
 
     @property

@@ -14,32 +14,38 @@ from churn.tables.dialect import DELIMITERS
 from churn.tables.findings import plural
 
 HEADERS = ("customer_id", "customer", "id", "customerid", "customer id")
+_CERTAIN = ("customer_id", "customerid", "customer id")
+"""What is a header wherever it stands; `ID` may be a country."""
 _SHAPES = "a text or CSV file (UTF-8) with one id a line, or the ids in its first column"
 
 
 def read_list(path: Path, *, config: Config) -> list[str]:
     """Returns the ids in the first column of a text or CSV file, in their order, as text; empty lines left out.
 
+    A line that has other cells and no id is a line of the list, of a customer nobody knows.
     A first line that reads `customer_id`, `customer`, `id`, or as the configuration calls the column, is a header.
 
     Raises:
-        TableError: the file is missing, unreadable, or lists nobody.
+        TableError: the file is missing, unreadable, lists nobody, or has its ids in another column.
     """
     if not path.is_file():
         raise TableError(f"--customers {path} {'is a folder' if path.is_dir() else 'does not exist'}; give {_SHAPES}")
     try:
         text = _text(path.read_bytes())
         first = next((line for line in text.splitlines() if line.strip()), "")
-        rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=first.count))
-        ids = [row[0] for row in rows if row and row[0].strip()]
+        read = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=first.count))
+        rows = [row for row in read if any(cell.strip() for cell in row)]
     except (UnicodeDecodeError, csv.Error, OSError):
         raise TableError(f"--customers {path} is not readable as text; give {_SHAPES}") from None
     headers = {*HEADERS, *(source.columns.get("customer_id", "").lower() for source in config.tables.values())}
-    if ids and ids[0].strip().lower() in headers:
-        ids = ids[1:]
-    if not ids:
+    titles = [cell.strip().lower() for cell in rows[0]] if rows else []
+    if titles and titles[0] in headers:
+        rows = rows[1:]
+    elif place := next((place for place, title in enumerate(titles) if title in _CERTAIN), None):
+        raise TableError(f'--customers {path}: "{rows[0][place]}" is column {place + 1}; the ids must be in the first')
+    if not rows:
         raise TableError(f"--customers {path} lists nobody; give {_SHAPES}")
-    return ids
+    return [row[0] for row in rows]
 
 
 def list_warnings(ids: Sequence[str], *, unknown: Sequence[str], known: Iterable[str]) -> list[str]:

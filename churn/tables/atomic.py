@@ -83,7 +83,7 @@ def alone_at(path: Path | None) -> Iterator[None]:
         yield
         return
     lock = path.with_name(f"{LEFTOVER}{path.name}.lock")
-    held = claim(lock)
+    held = _claimed_in_place(lock)
     if held is None:
         who = holder_of(lock)
         raise OutputError(f"{path} is being made by another run{who}: wait for it, or choose another name")
@@ -120,6 +120,13 @@ def claim(path: Path, *, wait: bool = False) -> int | None:
         os.close(handle)
         return None
     return handle
+
+
+def _claimed_in_place(path: Path) -> int | None:
+    """As `claim`, but never a file that its last holder removed between our opening and our locking it."""
+    while (held := claim(path)) is not None and CAN_LOCK and not os.fstat(held).st_nlink:
+        release(held)
+    return held
 
 
 def sign(handle: int | None) -> None:
