@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -30,16 +32,24 @@ def codes_of(ids: pa.ChunkedArray, customers: pa.Array) -> Int32:
     if pa.types.is_integer(ids.type):
         return np.asarray(ids.to_numpy() - (customers[0].as_py() if len(customers) else 0), np.int32)
     if pa.types.is_dictionary(ids.type):
-        return np.concatenate([np.zeros(0, np.int32), *(_of_labels(chunk, customers) for chunk in ids.chunks)])
+        return _of_labels(ids.chunks, customers)
     longest = pc.max(pc.binary_length(customers)).as_py()
     if longest is None or longest > _LONGEST:
         return np.asarray(pc.fill_null(pc.index_in(ids, customers), -1).to_numpy(), np.int32)
     return _looked_up(ids.cast(pa.string()), customers)
 
 
-def _of_labels(chunk: pa.DictionaryArray, customers: pa.Array) -> Int32:
-    labels = codes_of(pa.chunked_array([chunk.dictionary.cast(pa.string())]), customers)
-    return np.asarray(np.append(labels, np.int32(-1))[chunk.indices.cast(pa.int32()).fill_null(len(labels)).to_numpy()])
+def _of_labels(chunks: Sequence[pa.DictionaryArray], customers: pa.Array) -> Int32:
+    """The same of ids that are codes: all their labels are looked up at once."""
+    labels = pa.chunked_array([chunk.dictionary.cast(pa.string()) for chunk in chunks], pa.string())
+    codes, done = codes_of(labels, customers), 0
+    found = [np.zeros(0, np.int32)]
+    for chunk in chunks:
+        count = len(chunk.dictionary)
+        own = np.append(codes[done : done + count], np.int32(-1))
+        found.append(own[chunk.indices.cast(pa.int32()).fill_null(count).to_numpy()])
+        done += count
+    return np.concatenate(found)
 
 
 def _looked_up(ids: pa.ChunkedArray, customers: pa.Array) -> Int32:
