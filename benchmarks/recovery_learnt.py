@@ -22,6 +22,7 @@ from churn.models.verdict import judge
 from churn.signals.recipes import Recipe
 from churn.simulation.calendar import DAY as DAY_SECONDS
 from churn.simulation.calendar import FIRST_DAY
+from churn.simulation.exits import WAVERING
 from churn.simulation.regimes import HIDDEN_STATES
 from churn.tables.history import DAY
 
@@ -119,8 +120,8 @@ def features_at(learnt: Learnt, at: int) -> tuple[pd.DataFrame, pd.DataFrame]:
 def with_latent_state(company: Company, learnt: Learnt) -> pd.DataFrame:
     """Returns the last test cutoff's rows with p_leave and p_silent of operations plus the latent state.
 
-    The latent state is how much friction presses on her, and her hidden state where there is one: what a company would
-    know that heard everything. Who has already decided to leave is not told.
+    The latent state is how much friction presses on her, and whether she wavers where there are hidden states: what a
+    company would know that heard everything. Who has already decided to leave counts as wavering.
     """
     material = learnt.made.material
     latent = _latent(company, learnt)
@@ -147,6 +148,6 @@ def _latent(company: Company, learnt: Learnt) -> pd.DataFrame:
             rows = np.flatnonzero((number // size == block) & (day == each))
             who = number[rows] - block * size
             pressure[rows] = life.people.sensitivity[who] * life.state.friction.total()[who]
-            mood[rows] = life.state.exits.mood[who]
+            mood[rows] = np.minimum(life.state.exits.mood[who], WAVERING)
     found = pd.DataFrame({PRESSURE: pressure}, index=frame.index)
     return found.assign(**{MOOD: mood}) if company.plan.mechanism == HIDDEN_STATES else found

@@ -13,6 +13,7 @@ ENOUGH_CUSTOMERS = 5_000
 CAPTURED, HEARD, VOICED, VOCAL, NAMED = 0.95, 0.5, 0.95, 0.90, 0.90
 MOST_ECE = 0.005
 MOST_FALL = 0.02
+AT_CHANCE = 0.55
 HEADER = ("what", "who", "AUROC", "lift@10 %", "Brier", "of the ceiling's advantage", "of it beyond the best rule")
 WHO = {
     "model": "model", "operations": "operations alone", "baseline": "best rule", "ceiling": "observable ceiling",
@@ -54,6 +55,7 @@ def overall(found: Sequence[Found]) -> Part:
             continue
         told = f"{mean:.1%} ± {half:.1%} ({count} companies)"
         checks.append(Check(what, told, f"at least {least:.0%}", mean >= least if is_judged else None))
+    checks.append(_above_latest(signal, is_judged=is_judged))
     header = ("company", *(name for name, *_ in MEANS), "posterior's hits", "latest incident's", "ours")
     rows = [_summary(one) for one in found]
     title = "Over all companies with signal, how much of what could be known is found"
@@ -127,15 +129,22 @@ def _lead(one: Found) -> Check | None:
     return Check("from the first alert to the last activity", f"median {days:+.0f} days, {count} leavers", "none")
 
 
+def _above_latest(found: Sequence[Found], *, is_judged: bool) -> Check:
+    """How much more often the kind that is named is right than the latest incident, the mean over the companies."""
+    mean, half, count = mean_of(_at(one, ("causes", "removal", "above_latest")) for one in found)
+    what, target = "hits of the kind that is named, above the latest incident's", "interval above 0"
+    if mean is None:
+        return Check(what, "-", target)
+    return Check(what, f"{mean:+.3f} ± {half:.3f} ({count} companies)", target, mean - half > 0 if is_judged else None)
+
+
 def _cause_check(one: Found) -> Check | None:
     named = one["causes"].get("removal")
     if named is None:
         return None
     above = named["above_latest"]
-    return Check(
-        "hits of the kind that is named, above the latest incident's", interval(above, is_difference=True),
-        "interval above 0", (above["low"] or 0) > 0 if _is_large(one) else None,
-    )  # fmt: skip
+    what = "hits of the kind that is named, above the latest incident's"
+    return Check(what, interval(above, is_difference=True), "none: see the means")
 
 
 def _driver_checks(one: Found) -> list[Check]:
@@ -261,10 +270,13 @@ def _summary(one: Found) -> tuple[str, ...]:
 
 
 def _at(one: Found, path: tuple[str, ...]) -> dict[str, Any] | None:
+    """A figure by its place; none where the ceiling itself is no better than chance: there is nothing to share in."""
     told: Any = one
     for step in path:
         told = told.get(step) if isinstance(told, dict) else None
-    return told
+    ceiling = one.get(path[0], {}).get("scores", {}).get("ceiling", {})
+    edge = ceiling.get("auroc", ceiling).get("low")
+    return None if edge is not None and edge <= AT_CHANCE else told
 
 
 def _is_large(one: Found) -> bool:
