@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -78,3 +79,9 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert told.stdout.strip() == "[] True"
     with pytest.raises(AttributeError, match="has no attribute 'scores'"):
         churn.scores  # noqa: B018
+
+
+@pytest.mark.parametrize("customers", ["C000001", [1], ["C000001", None]])
+def test_ids_that_are_no_texts_are_refused(customers: Any) -> None:
+    with pytest.raises(TableError, match="a list of ids as text"):
+        churn.score({}, bundle="none", customers=customers)

@@ -50,8 +50,11 @@ def score(
         progress: told what goes on.
 
     Raises:
-        ChurnError: a table or column that the model needs is missing, a table is unusable, or the bundle is damaged.
+        ChurnError: an id is no text, a table or column that the model needs is missing, a table is unusable, or the
+            bundle is damaged.
     """
+    if customers is not None and (isinstance(customers, str) or not all(isinstance(each, str) for each in customers)):
+        raise TableError("customers must be a list of ids as text, such as ['00123']")
     named = {"transactions": tables} if isinstance(tables, pd.DataFrame) else dict(tables)
     opened = opened_at(Path(bundle))
     project = _project(named, opened.bundle, config)
