@@ -53,6 +53,19 @@ def test_a_model_that_knows_nothing_more_is_called_no_better() -> None:
     assert verdict["sentence"].startswith("No better than the baseline: AUROC ")
 
 
+def test_only_a_promoted_model_is_to_be_trusted_in_its_order(good: pd.DataFrame) -> None:
+    """The better ranking with the worse probabilities has an order to trust; a model that is no better has none."""
+    shifted = good.assign(p_leave=np.clip(good["p_leave"] + 0.4, 0.0, 1.0))
+    promoted = judged(shifted)["verdict"]
+    assert promoted["is_promoted"] is True
+    assert promoted["sentence"].endswith(": trust its order, not its level.")
+    same = predictions(seed=3, rules=1.0)
+    level = np.clip(same["p:recency"] + 0.3, 0.0, 1.0)
+    verdict = judged(same.assign(margin=same["rank:recency"], p_leave=level))["verdict"]
+    assert verdict["is_promoted"] is False
+    assert "trust its order" not in verdict["sentence"]
+
+
 def test_every_model_has_its_metrics_on_its_own_rows(good: pd.DataFrame, of_good: dict[str, Any]) -> None:
     assert set(of_good["metrics"]) == {"model", "model_silent", *BASELINES, *SILENCE_BASELINES}
     by_cutoff = of_good["metrics"]["model"]["auroc"]["by_cutoff"]

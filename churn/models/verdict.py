@@ -147,13 +147,13 @@ def _verdict(metrics: Mapping[str, Any], differences: Mapping[str, Any]) -> dict
         f"AUROC {ours:.3f} against {theirs:.3f} of the best simple rule ({best}), "
         f"difference {against['mean']:+.3f} [{against['low']:+.3f}, {against['high']:+.3f}]"
     )
-    is_better, is_worse, level = against["low"] > 0, against["high"] < 0, _worse_brier(metrics)
+    is_better, is_worse = against["low"] > 0, against["high"] < 0
     if is_better:
-        sentence = f"Better than every simple rule: {told}{level}."
+        sentence = f"Better than every simple rule: {told}{_worse_brier(metrics)}."
     elif is_worse:
-        sentence = f"Worse than the baseline: {told}{level}. Not promoted."
+        sentence = f"Worse than the baseline: {told}. Not promoted."
     else:
-        sentence = f"No better than the baseline: {told}, no more than chance explains{level}. Not promoted."
+        sentence = f"No better than the baseline: {told}, no more than chance explains. Not promoted."
     return {"is_promoted": is_better, "best_baseline": best, "sentence": sentence}
 
 
