@@ -127,6 +127,8 @@ def score_lines(told: Mapping[str, Any], *, command: Command) -> list[str]:
     ]
     if told["is_unchanged"]:
         lines.append("  it was made of the same tables, model and settings; remove it to make it anew")
+    if told["out"] and told["out"].lower().endswith(".xlsx"):
+        lines.append("  its sheet has the customers with reasons; with --customers, the whole list")
     if told["scored"]:
         lines += _scored(told)
     not_scored = told["rows"] - told["scored"]
@@ -156,7 +158,7 @@ def _whose(reasons: str) -> str:
     if kind == "all":
         return "everybody whose risk something raises"
     if kind == "above":
-        return f"those with p_leave above {float(number):.0%}"
+        return f"those with p_leave above {float(number):g}"
     return f"the {int(number):,} with the highest value at risk (others: --reasons all, top:N or above:P)"
 
 

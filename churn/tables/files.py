@@ -155,7 +155,9 @@ def _parquet(path: Path) -> Relation:
     except duckdb.Error:
         raise TableError("is no readable Parquet file; write it again") from None
     if rows == 0:
-        raise TableError("has columns and no rows")
+        raise TableError(
+            "has columns and no rows: is the export complete? if there is nothing to tell, take the table out of churn.toml"
+        )
     types = {str(name): str(kind) for name, kind, *_ in described}
     return Relation(path.name, sql, {name: name for name in types}, types, path)
 
