@@ -53,7 +53,7 @@ def sniff(path: Path, *, encoding: str = "utf-8", delimiter: str | None = None) 
     records = _records(text, chosen, is_whole=is_whole)
     if len(records) < 2 and is_whole:
         raise TableError(
-            "has a header and no rows: is the export complete? if there is nothing to tell, take the table out of churn.toml"
+            "has a header and no rows: is the export complete? if nothing happened, take the table out of churn.toml"
         )
     skip = next(place for place, line in enumerate(text.splitlines()) if line)
     return Dialect(encoding, chosen, tuple(name.strip() for name in records[0]), skip)

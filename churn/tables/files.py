@@ -156,7 +156,7 @@ def _parquet(path: Path) -> Relation:
         raise TableError("is no readable Parquet file; write it again") from None
     if rows == 0:
         raise TableError(
-            "has columns and no rows: is the export complete? if there is nothing to tell, take the table out of churn.toml"
+            "has columns and no rows: is the export complete? if nothing happened, take the table out of churn.toml"
         )
     types = {str(name): str(kind) for name, kind, *_ in described}
     return Relation(path.name, sql, {name: name for name in types}, types, path)
