@@ -184,9 +184,20 @@ def _contest_rows(about: str, told: Found | None) -> list[tuple[str, ...]]:
         score, is_model = told["scores"][name], name == "model"
         shown = f"{who} ({told['baseline']})" if name == "baseline" else who
         figures = (interval(score["auroc"]), number(score["lift_at_10"], 2), number(score["brier"]))
-        shares = (interval(told["share"]), interval(told["share_beyond_baseline"])) if is_model else ("", "")
+        shares = (_share(told), _share(told, "share_beyond_baseline")) if is_model else ("", "")
         rows.append((about if is_model else "", shown, *figures, *shares))
     return rows
+
+
+def _share(told: Found, name: str = "share") -> str:
+    """A share as text: a dash where the ceiling is no better than chance, and there is nothing to share in."""
+    return "-" if _is_at_chance(told) or told[name]["mean"] is None else interval(told[name])
+
+
+def _is_at_chance(told: Found) -> bool:
+    ceiling = told.get("scores", {}).get("ceiling", {})
+    edge = ceiling.get("auroc", ceiling).get("low")
+    return edge is not None and edge <= AT_CHANCE
 
 
 def _ablation(one: Found) -> Table | None:
@@ -245,17 +256,17 @@ def _voice(one: Found) -> Table | None:
 def _notes(one: Found) -> list[str]:
     notes = [one["judged"]["verdict"]["sentence"]]
     latent, vocal = one["latent"], one.get("vocal", {})
-    if latent:
+    if latent and one["plan"]["regime"] != "no_signal":
         scores = ", ".join(f"{name} {interval(score)}" for name, score in latent["scores"].items())
         notes.append(
             f"On the {latent['rows']:,} quiet of the last cutoff: {scores}; the latent state adds "
-            f"{interval(latent['adds'], is_difference=True)}, of which we have {interval(latent['share'])}."
+            f"{interval(latent['adds'], is_difference=True)}, of which we have {_share(latent)}."
         )
     if "scores" in vocal:
         scores = ", ".join(f"{name} {interval(score)}" for name, score in vocal["scores"].items())
         notes.append(
             f"Silent against vocal, {vocal['rows']:,} quiet leavers, {vocal['vocal']:,} of them vocal (gap 30): "
-            f"{scores}; share {interval(vocal['share'])}."
+            f"{scores}; share {_share(vocal)}."
         )
     return [*notes, *(f"It says: {line}" for line in one["said"] if "constant share" in line or "voice" in line)]
 
@@ -274,9 +285,7 @@ def _at(one: Found, path: tuple[str, ...]) -> dict[str, Any] | None:
     told: Any = one
     for step in path:
         told = told.get(step) if isinstance(told, dict) else None
-    ceiling = one.get(path[0], {}).get("scores", {}).get("ceiling", {})
-    edge = ceiling.get("auroc", ceiling).get("low")
-    return None if edge is not None and edge <= AT_CHANCE else told
+    return None if _is_at_chance(one.get(path[0], {})) or (told or {}).get("mean") is None else told
 
 
 def _is_large(one: Found) -> bool:
