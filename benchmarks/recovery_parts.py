@@ -13,7 +13,7 @@ ENOUGH_CUSTOMERS = 5_000
 CAPTURED, HEARD, VOICED, VOCAL, NAMED = 0.95, 0.5, 0.95, 0.90, 0.90
 MOST_ECE = 0.005
 MOST_FALL = 0.02
-AT_CHANCE = 0.55
+AT_CHANCE = 0.5
 HEADER = ("what", "who", "AUROC", "lift@10 %", "Brier", "of the ceiling's advantage", "of it beyond the best rule")
 WHO = {
     "model": "model", "operations": "operations alone", "baseline": "best rule", "ceiling": "observable ceiling",
