@@ -121,7 +121,7 @@ def with_latent_state(company: Company, learnt: Learnt) -> pd.DataFrame:
     """Returns the last test cutoff's rows with p_leave and p_silent of operations plus the latent state.
 
     The latent state is how much friction presses on her, and whether she wavers where there are hidden states: what a
-    company would know that heard everything. Who has already decided to leave counts as wavering.
+    company would know that heard everything. Who has already decided to leave is told as one who has not.
     """
     material = learnt.made.material
     latent = _latent(company, learnt)
@@ -148,6 +148,6 @@ def _latent(company: Company, learnt: Learnt) -> pd.DataFrame:
             rows = np.flatnonzero((number // size == block) & (day == each))
             who = number[rows] - block * size
             pressure[rows] = life.people.sensitivity[who] * life.state.friction.total()[who]
-            mood[rows] = np.minimum(life.state.exits.mood[who], WAVERING)
+            mood[rows] = life.state.exits.mood[who] == WAVERING
     found = pd.DataFrame({PRESSURE: pressure}, index=frame.index)
     return found.assign(**{MOOD: mood}) if company.plan.mechanism == HIDDEN_STATES else found

@@ -14,6 +14,7 @@ CAPTURED, HEARD, VOICED, VOCAL, NAMED = 0.95, 0.5, 0.95, 0.90, 0.90
 MOST_ECE = 0.005
 MOST_FALL = 0.02
 AT_CHANCE = 0.5
+WIDEST = 1.0
 HEADER = ("what", "who", "AUROC", "lift@10 %", "Brier", "of the ceiling's advantage", "of it beyond the best rule")
 WHO = {
     "model": "model", "operations": "operations alone", "baseline": "best rule", "ceiling": "observable ceiling",
@@ -81,10 +82,12 @@ def company_part(one: Found) -> Part:
 def mean_of(figures: Iterable[dict[str, Any] | None]) -> tuple[float | None, float, int]:
     """Returns the mean of some figures, half the width of its 95 % interval, and how many there are.
 
+    A figure whose own interval is wider than 1 says nothing, and would drown the others: it isn't counted.
+
     >>> mean_of([{"mean": 0.9, "low": 0.8, "high": 1.0}, None])
     (0.9, 0.09999999999999998, 1)
     """
-    told = [one for one in figures if one and one["mean"] is not None and one["low"] is not None]
+    told = [one for one in figures if one and one["low"] is not None and one["high"] - one["low"] <= WIDEST]
     if not told:
         return None, 0.0, 0
     halves = [(one["high"] - one["low"]) / 2 for one in told]
