@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -44,7 +46,7 @@ class CommandFailed(Exception):
 def run_churn(arguments: Sequence[str], *, environment: Mapping[str, str] | None = None) -> Measured:
     """Returns what `churn ARGUMENTS --json --quiet` prints, run in a process of its own.
 
-    Peak memory is the kernel's own count for that process and the children it waited for (the largest of them).
+    Peak memory is the kernel's own count for that process.
 
     Raises:
         CommandFailed: with what the command said; exit code 1, a gate's no, is an answer and not a failure.
@@ -53,7 +55,7 @@ def run_churn(arguments: Sequence[str], *, environment: Mapping[str, str] | None
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         started = time.monotonic()
         process = subprocess.Popen(command, stdout=out, stderr=err, env=_environment(environment or {}))
-        _, status, usage = os.wait4(process.pid, 0)
+        status, usage, peak_bytes = _ended(process.pid)
         seconds = time.monotonic() - started
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
@@ -62,7 +64,23 @@ def run_churn(arguments: Sequence[str], *, environment: Mapping[str, str] | None
     if process.returncode not in (DONE, GATE):
         raise CommandFailed(f"churn {' '.join(arguments)}: exit code {process.returncode}\n{said.strip()}")
     cpu_seconds = usage.ru_utime + usage.ru_stime
-    return Measured(json.loads(printed), seconds, cpu_seconds, usage.ru_maxrss * _BYTES_PER_UNIT)
+    return Measured(json.loads(printed), seconds, cpu_seconds, peak_bytes)
+
+
+def _ended(pid: int) -> tuple[int, resource.struct_rusage, int]:
+    """How a process ended, what it used, and the most memory it held. /proc is asked for that as long as it lives,
+    where there is one: `ru_maxrss` also holds what the parent had when it began the process."""
+    peak = 0
+    while True:
+        ended, status, usage = os.wait4(pid, os.WNOHANG)
+        if ended:
+            return status, usage, peak or usage.ru_maxrss * _BYTES_PER_UNIT
+        try:
+            told = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(encoding="utf-8"))
+        except OSError:
+            told = None
+        peak = int(told[1]) * 1024 if told else peak
+        time.sleep(0.02)
 
 
 def populations(example: Path, *, data: Path) -> dict[str, tuple[int, float]]:
