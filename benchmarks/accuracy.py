@@ -11,7 +11,6 @@ for a frozen version, once, and logged (benchmarks/README.md); without `--cutoff
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import json
 import os
 import sys
@@ -27,7 +26,7 @@ sys.path.insert(0, str(ROOT))  # churn needn't be installed
 from arenas import Arena, file_arena, protocol_arena, simulated_arena
 from contestants import OPERATIONS, contest
 from judging import judged
-from page import earlier_runs, write_page
+from page import day, earlier_runs, write_page
 from published import PROTOCOLS
 
 from churn import __version__
@@ -126,17 +125,12 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--population", help="of --transactions, such as active:180; default: by each one's rhythm")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="write the page of results, and log this run on it")
     parser.add_argument("--version", default=__version__, help="of the code, for the log")
-    parser.add_argument("--date", help="of the run, for the log, such as 2025-03-01")
+    parser.add_argument("--date", type=day, help="of the run, for the log, such as 2025-03-01")
     given = parser.parse_args(arguments)
     if given.write is not None and (given.cutoffs != "test" or given.date is None or given.quick or given.transactions):
         parser.error("--write needs --cutoffs test, all data and the --date: other runs are no results to keep")
     if given.transactions is None and (given.horizon or given.population):
         parser.error("--horizon and --population go with --transactions")
-    if given.date is not None:
-        try:
-            dt.date.fromisoformat(given.date)
-        except ValueError:
-            parser.error(f'--date "{given.date}" is no date; write it as 2025-03-01')
     return given
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import datetime as dt
 import os
 import platform
 import re
@@ -28,6 +30,15 @@ _LOG = """\
 The test cutoffs are for judging a frozen version, once: whoever looks at them to choose between two models has begun
 to fit them. So every run on them is listed here, the good and the bad, and choices are made on the development cutoffs
 that `benchmarks/README.md` names."""
+
+
+def day(text: str) -> str:
+    """Returns the text if it is a day, for argparse: it would ask for one otherwise."""
+    try:
+        dt.date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'"{text}" is no date; write it as 2025-03-01') from None
+    return text
 
 
 def log_row(results: Results, *, version: str, date: str) -> tuple[str, ...]:

@@ -9,7 +9,6 @@ uses the test cutoffs: once per frozen version, and logged (benchmarks/README.md
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import json
 import os
 import shutil
@@ -21,7 +20,7 @@ from typing import Any
 
 from figures import Check, Part, Results, interval, number, table
 from measuring import DATA_VARIABLE, ROOT, CommandFailed, Measured, populations, run_churn
-from page import LOG_HEADER, earlier_runs, log_row, write_page
+from page import LOG_HEADER, day, earlier_runs, log_row, write_page
 from published import ORII, PROTOCOLS, SOURCE, Protocol
 
 SIMPLE_RULES = ("mbg_nbd", "rfm_logistic", "recency", "own_gap", "halved_window", "base_rate")
@@ -264,15 +263,10 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--write", type=Path, metavar="PAGE", help="write the page of results, and log this run on it")
     parser.add_argument("--version", default=_version(), help="of the code, for the log")
-    parser.add_argument("--date", help="of the run, for the log, such as 2025-03-01")
+    parser.add_argument("--date", type=day, help="of the run, for the log, such as 2025-03-01")
     given = parser.parse_args(arguments)
     if given.write is not None and (given.quick or given.date is None):
         parser.error("--write needs a full run and its --date: a quick one has no results to keep")
-    if given.date is not None:
-        try:
-            dt.date.fromisoformat(given.date)
-        except ValueError:
-            parser.error(f'--date "{given.date}" is no date; write it as 2025-03-01')
     return given
 
 

@@ -11,7 +11,6 @@ are those of 50,000 customers (`--customers 50000`, hours); the default is small
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import json
 import sys
 import time
@@ -24,6 +23,7 @@ from measuring import ROOT
 
 sys.path.insert(0, str(ROOT))  # churn needn't be installed
 
+from page import day
 from recovery_company import Plan
 from recovery_measured import measured
 from recovery_page import write_recovery
@@ -121,17 +121,12 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--tell", action="store_true", help="measure nothing: tell all that --keep DIR holds")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="write the page of recovery; what is by hand stays")
-    parser.add_argument("--date", help="of the run, for the page, such as 2025-03-01")
+    parser.add_argument("--date", type=day, help="of the run, for the page, such as 2025-03-01")
     given = parser.parse_args(arguments)
     if given.tell and given.keep is None:
         parser.error("--tell needs --keep DIR: the folder with the figures")
     if given.write is not None and (given.quick or given.date is None):
         parser.error("--write needs a full run and its --date: a quick one has no results to keep")
-    if given.date is not None:
-        try:
-            dt.date.fromisoformat(given.date)
-        except ValueError:
-            parser.error(f'--date "{given.date}" is no date; write it as 2025-03-01')
     return given
 
 

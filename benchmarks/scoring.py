@@ -37,7 +37,8 @@ def main() -> int:
         rows = options.rows or customers
         parts = [_rows_part(costs_of(shop, rows=rows), rows)]
         parts += [_whole_part(shop, home, customers, options.top), _bytes_part(shop)]
-        parts.append(_kills_part(shop, options.kills))
+        if options.kills:
+            parts.append(_kills_part(shop, options.kills))
     results = Results(parts, [])
     print(json.dumps(results.to_dict(), indent=1) if options.json else results.to_text())
     return 1 if results.short else 0
@@ -49,7 +50,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--customers", type=int, help="how many the company has")
     parser.add_argument("--rows", type=int, help="ready-made rows that are explained; default: as many as customers")
     parser.add_argument("--top", type=int, default=100_000, help="how many get reasons when the whole is scored")
-    parser.add_argument("--kills", type=int, default=50, help="random moments at which a scoring is killed")
+    parser.add_argument(
+        "--kills", type=int, default=50, help="random moments at which a scoring is killed; 0: leave it out"
+    )
     parser.add_argument("--data", type=Path, help="a folder in which the company and its model are kept")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     return parser.parse_args()

@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from churn.models.leak import ENOUGH_ROWS, TOO_GOOD, leaking_signals
+from churn.models.leak import ENOUGH_ROWS, TOO_GOOD, leaking_signals, signal_aurocs
 
 RNG = np.random.default_rng(2)
 Y = (RNG.random(3_000) < 0.3).astype(float)
 
 
 def leaks(values: np.ndarray, y: np.ndarray = Y) -> dict[str, float]:
-    return leaking_signals(pd.DataFrame({"signal": values.astype(np.float32)}), has_left=y)
+    return leaking_signals(signal_aurocs(pd.DataFrame({"signal": values.astype(np.float32)}), has_left=y))
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
@@ -57,7 +57,7 @@ def test_a_category_tells_by_its_labels_not_by_their_order() -> None:
     code = np.tile([0.0, 1.0, 2.0, np.nan], 250)
     features = pd.DataFrame({"plan": code.astype(np.float32)})
     has_left = (code == 1).astype(float)
-    assert leaking_signals(features, has_left=has_left) == {}
-    assert leaking_signals(features, has_left=has_left, categories=["plan"]) == {"plan": 1.0}
+    assert leaking_signals(signal_aurocs(features, has_left=has_left)) == {}
+    assert leaking_signals(signal_aurocs(features, has_left=has_left, categories=["plan"])) == {"plan": 1.0}
     harmless = np.random.default_rng(1).integers(0, 2, 1000).astype(float)
-    assert leaking_signals(features, has_left=harmless, categories=["plan"]) == {}
+    assert leaking_signals(signal_aurocs(features, has_left=harmless, categories=["plan"])) == {}

@@ -15,7 +15,7 @@ from churn.jobs.material import Made
 from churn.models.factors import TrainingRows
 from churn.models.frame import learn_prior
 from churn.models.known import prepare
-from churn.models.leak import TOO_GOOD, signal_aurocs
+from churn.models.leak import TOO_GOOD, leaking_signals, signal_aurocs
 from churn.models.matrix import category_columns
 from churn.tables.contract import CONTRACT, TIME
 from churn.tables.upto import upto
@@ -47,7 +47,7 @@ def audit(
     found = signal_aurocs(
         taught.features, has_left=taught.has_left.astype(float), categories=category_columns(made.recipes)
     )
-    leaking = {name: value for name, value in found.items() if value > TOO_GOOD}
+    leaking = leaking_signals(found)
     travelled = _time_travel(config, made, first, is_whole=is_whole)
     problems = [
         f"signal {name} tells the outcome almost alone (AUROC {value:.3f}): it probably knows the future; "

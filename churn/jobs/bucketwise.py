@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,7 +23,7 @@ from churn.models.known import prepare
 from churn.tables.buckets import Buckets, open_buckets
 from churn.tables.history import customers_of
 from churn.tables.pace import Pace
-from churn.tables.workfolder import WORK
+from churn.tables.workfolder import WORK, key_of
 
 _SCORES = "scores-"
 
@@ -69,7 +67,7 @@ class Bucketwise:
         buckets, config = self.buckets, self.config
         listed = None if question.customers is None else _listed(buckets, question.customers, config)
         wanted = list(question.columns) if listed is None else [*question.columns, PLACE]
-        gathered = Gathered(wanted, folder=_folder_of(buckets, _key_of(config, question)), config=config)
+        gathered = Gathered(wanted, folder=_folder_of(buckets, _scores_key(config, question)), config=config)
 
         def score(number: int) -> int:
             here = None if listed is None else listed[listed["bucket"] == number]
@@ -133,14 +131,14 @@ def bucketwise(
         yield Bucketwise(config, buckets, progress)
 
 
-def _key_of(config: Config, question: Question) -> str:
+def _scores_key(config: Config, question: Question) -> str:
     """Names all that scores depend on beside the tables; whose reasons are told later is no part of it."""
     aside = {"directory", "source", "contact", "tracking", "output"}
     settings = config.model_dump(mode="json", exclude=aside)
     customers = None if question.customers is None else list(question.customers)
     explained = question.explained.kind if question.explained.is_chosen_together else str(question.explained)
     told = [__version__, settings, question.model_id, question.cutoff.at, customers, explained]
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+    return key_of(told)
 
 
 def _listed(buckets: Buckets, customers: Sequence[str], config: Config) -> pd.DataFrame:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -13,6 +11,7 @@ from churn.jobs.explained import Explained
 from churn.jobs.outputs import Destination
 from churn.models.bundle import Bundle
 from churn.tables.buckets import sources_key
+from churn.tables.workfolder import key_of
 
 _ASIDE = {"directory", "source", "engine", "tracking", "output", "models"}
 """Settings that change no score."""
@@ -44,13 +43,9 @@ def job_key(config: Config, model_id: str, order: Asked, destination: Destinatio
     told = [
         __version__, settings, sources, model_id, order.at, customers, str(order.explained), destination.has_bom,
     ]  # fmt: skip
-    return _digest(told)
+    return key_of(told)
 
 
 def signals_key(bundle: Bundle) -> str:
     """Returns a name of the signals of a model: of all their recipes with the labels they were frozen with."""
-    return _digest([recipe.as_dict() for recipe in bundle.recipes])
-
-
-def _digest(told: object) -> str:
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+    return key_of([recipe.as_dict() for recipe in bundle.recipes])

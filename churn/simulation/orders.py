@@ -9,7 +9,6 @@ from churn.simulation.regimes import Regime
 
 _MOST_LINES = 3
 _RETURN_BY_CHANNEL = np.array([0.6, 1.4, 1.4])  # store, web, app
-NO_CATEGORY = -1
 
 
 def transactions(visits: Rows, *, regime: Regime, people: People, rng: np.random.Generator) -> Rows:

@@ -10,7 +10,6 @@ import pandas as pd
 import pyarrow as pa
 
 _ELIGIBLE_DAYS = {"recency": 60, "tenure": 30}
-_TOLD_WITHIN = pd.Timedelta(days=14)
 
 
 def base_rates(tables: Mapping[str, pa.Table]) -> dict[str, float]:

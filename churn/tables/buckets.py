@@ -7,7 +7,6 @@ that reads, sifts and sorts, and the same tables and findings that come of it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -33,7 +32,7 @@ from churn.tables.parts import Parts, part_of, read_part
 from churn.tables.raw import bucket_sql
 from churn.tables.sizes import bucket_count, memory_limit, source_files
 from churn.tables.sources import each_table, read_tables, sift_table
-from churn.tables.workfolder import work_folder
+from churn.tables.workfolder import key_of, work_folder
 
 _PARTS, _TABLES, _SPILL = "parts", "tables", "spill"
 _REPEATED = b"repeated"
@@ -118,7 +117,7 @@ def sources_key(config: Config, *, count: int = 1) -> str | None:
     sources = {name: source.model_dump(mode="json") for name, source in config.tables.items()}
     states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
     told = [__version__, duckdb.__version__, config.timezone, sources, states, count]
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+    return key_of(told)
 
 
 def _split(config: Config, folder: Path, count: int, progress: Callable[[str], None]) -> dict[str, list[Issue]]:

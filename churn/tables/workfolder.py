@@ -8,6 +8,8 @@ same key goes on in it, any other removes it.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
 import secrets
 import shutil
@@ -20,6 +22,11 @@ from churn.tables.atomic import CAN_LOCK, claim, holder_of, in_plain_words, rele
 WORK = ".churn-work"
 _LOCK = "lock"
 _GONE = "gone-"
+
+
+def key_of(told: object) -> str:
+    """Returns a short name of plain JSON data: the same data, the same name."""
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @contextlib.contextmanager
