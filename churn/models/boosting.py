@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import lightgbm as lgb
 import numpy as np
@@ -29,12 +29,43 @@ MIN_OF_A_CLASS = 30
 
 
 @dataclass(frozen=True, slots=True)
+class Settings:
+    """What is tried when trees are tuned; the default is what every sample begins with.
+
+    Attributes:
+        learning_rate: times the one that fits the sample's size.
+        leaves: of a tree, times as many as the sample allows: tuned or not, few rows grow small trees.
+        rows_in_leaf: at least, times as many as the sample asks for.
+        feature_fraction: of the signals that a tree is offered.
+        bagging_fraction: of the rows that a tree is grown on.
+        lambda_l2: weight of the penalty on a leaf's value.
+        path_smooth: how much a leaf of few rows says what its parent says.
+        extra_trees: whether thresholds are drawn at random.
+    """
+
+    learning_rate: float = 1.0
+    leaves: float = 1.0
+    rows_in_leaf: float = 1.0
+    feature_fraction: float = 0.4
+    bagging_fraction: float = 0.7
+    lambda_l2: float = 10.0
+    path_smooth: float = 10.0
+    extra_trees: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Growing:
-    """How trees are grown, whatever the data: the seed of every draw, threads to use, and the categorical features."""
+    """How trees are grown, whatever the data: seed of every draw, threads to use, categorical features, settings."""
 
     seed: int
     threads: int
     categories: tuple[str, ...] = ()
+    settings: Settings = Settings()
+
+    @property
+    def untuned(self) -> Growing:
+        """The same with the default settings: for what the tuned ones were not chosen for."""
+        return replace(self, settings=Settings())
 
     def categories_in(self, features: View) -> list[str]:
         """Returns the categorical features among the columns."""
@@ -100,19 +131,20 @@ def parameters(rows: int, rarer: int, growing: Growing) -> dict[str, object]:
     Args:
         rows: training rows.
         rarer: rows of the rarer class.
-        growing: seed and threads; the model is the same for any number of threads.
+        growing: seed, threads and settings; the model is the same for any number of threads.
     """
+    settings = growing.settings
     return {
         "objective": "binary",
-        "learning_rate": 0.04 if rows <= SMALL_SAMPLE else 0.06,
-        "num_leaves": int(np.clip(rarer // 150, 4, 16)),
-        "min_data_in_leaf": int(np.clip(rows // 150, 20, 500)),
-        "extra_trees": True,
-        "feature_fraction": 0.4,
-        "bagging_fraction": 0.7,
+        "learning_rate": (0.04 if rows <= SMALL_SAMPLE else 0.06) * settings.learning_rate,
+        "num_leaves": max(2, round(int(np.clip(rarer // 150, 4, 16)) * settings.leaves)),
+        "min_data_in_leaf": max(5, round(int(np.clip(rows // 150, 20, 500)) * settings.rows_in_leaf)),
+        "extra_trees": settings.extra_trees,
+        "feature_fraction": settings.feature_fraction,
+        "bagging_fraction": settings.bagging_fraction,
         "bagging_freq": 1,
-        "lambda_l2": 10.0,
-        "path_smooth": 10.0,
+        "lambda_l2": settings.lambda_l2,
+        "path_smooth": settings.path_smooth,
         "max_bin": 63,
         "seed": growing.seed,
         "num_threads": growing.threads,

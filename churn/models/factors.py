@@ -94,7 +94,7 @@ def learn(
         NotEnoughDataError: under 50 leavers or stayers.
     """
     _check_enough(rows.has_left)
-    rows, rolling = _covered_folds(rows, cutoffs, grace_days=grace_days, count=folds)
+    rows, rolling = covered_folds(rows, cutoffs, grace_days=grace_days, count=folds)
     rounds = boosting.choose_rounds(rows.features, y=rows.has_left, at=rows.at, folds=rolling, growing=growing)
     leave = boosting.fit(rows.features, y=rows.has_left, rounds=rounds.count, growing=growing)
     member = choose_member(rows.features, y=rows.has_left, judged=rounds.judged)
@@ -107,7 +107,7 @@ def learn(
         notes.append("no purged fold fits into the training period: rounds by sample size, no calibration")
     silent, why = None, "no table carries the customers' own voice (contacts or feedback by themselves)"
     if can_hear:
-        silent, why, note = _learn_silent(rows, judged, rolling, growing=growing)
+        silent, why, note = _learn_silent(rows, judged, rolling, growing=growing.untuned)
         notes += note
     return Factors(leave, member, calibration, silent, why, tuple(notes))
 
@@ -140,10 +140,10 @@ def silent_given_leave(silent: SilentFactor, features: Signals) -> Floats:
     return apply(silent.calibration, boosting.raw_margin(silent.booster, features))
 
 
-def _covered_folds(
+def covered_folds(
     rows: TrainingRows, cutoffs: Sequence[Cutoff], *, grace_days: int, count: int
 ) -> tuple[TrainingRows, tuple[boosting.Fold, ...]]:
-    """The rows and columns to learn from, and their folds.
+    """Returns the rows and columns to learn from, and up to `count` purged folds, the latest first.
 
     Cutoffs are given up for longer windows only if a fold still fits, and enough of each class are left.
     """
