@@ -18,7 +18,7 @@ from churn.errors import OutputError
 from churn.simulation.calendar import FIRST_DAY
 from churn.simulation.files import Files, Soiler, path_of
 from churn.simulation.oracle import oracle
-from churn.simulation.regimes import regimes
+from churn.simulation.regimes import Regime, regimes
 from churn.simulation.setting import Setting, setting_of
 from churn.simulation.streams import sample_stream
 
@@ -33,7 +33,7 @@ def simulate(
     *,
     customers: int = 5000,
     months: int = 24,
-    regime: str = "retail",
+    regime: str | Regime = "retail",
     seed: int = 7,
     mechanism: str | None = None,
     vary: bool = False,
@@ -53,7 +53,7 @@ def simulate(
         directory: where the files go.
         customers: how many.
         months: how long the world lasts.
-        regime: a name of `regimes`.
+        regime: a name of `regimes`, or parameters of your own.
         seed: of all chance.
         mechanism: `hazard` or `hidden_states`: how customers come to leave; None is the regime's own.
         vary: draw the regime's parameters anew around themselves, by seed.
