@@ -116,10 +116,18 @@ def check(config: ConfigFile = CONFIG_FILE, json: Json = False, quiet: Quiet = F
         terminal.show_check(job(settings, progress=terminal.progress))
 
 
-@app.command(short_help="Backtest, train, and track in MLflow.", epilog="Example: churn train --config shop/churn.toml")
+@app.command(short_help="Backtest, train, and track in MLflow.", epilog="Example: churn train --tune 40")
 def train(
     config: ConfigFile = CONFIG_FILE,
     allow_leak: Annotated[bool, typer.Option("--allow-leak", help="Train although a signal tells all.")] = False,
+    tune: Annotated[
+        int | None,
+        typer.Option(
+            min=2, metavar="N",
+            help="Try N settings of the trees before the first test cutoff, and keep the best where it beats the usual "
+            "ones by more than chance; needs silent-churn[tune].",
+        ),
+    ] = None,
     json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Backtest, train the final model, and track everything in MLflow."""
@@ -127,7 +135,7 @@ def train(
         settings = _config(config, terminal)
         from churn.jobs.train import train as job
 
-        terminal.show_training(job(settings, allow_leak=allow_leak, progress=terminal.progress))
+        terminal.show_training(job(settings, allow_leak=allow_leak, trials=tune, progress=terminal.progress))
 
 
 @app.command(

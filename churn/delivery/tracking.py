@@ -231,6 +231,10 @@ def _params(result: Mapping[str, Any], config: Config) -> list[Any]:
         "contact.success_rate": config.contact.success_rate, "currency": config.currency,
         "bands": ", ".join(config.bands.names), "band_edges": ", ".join(map(str, config.bands.edges)),
     }  # fmt: skip
+    tuning = result.get("tuning")
+    if tuning is not None:
+        chosen |= {f"tuning.{name}": value for name, value in tuning["settings"].items()}
+        chosen |= {"tuning.trials": len(tuning["trials"]), "tuning.is_default": tuning["is_default"]}
     return [Param(name, str(value)[:_LONGEST]) for name, value in chosen.items()]
 
 
@@ -253,6 +257,10 @@ def _metrics(result: Mapping[str, Any]) -> list[Any]:
     found += [(f"gain.{name}", gain.get(name), last, 0) for name in ("gain", "random_gain", "empc")]
     found += [("lead_time.median_days", lead.get("median_days"), last, 0), ("seconds", result.get("seconds"), last, 0)]
     found += [("silence.share", result["silence"].get("share"), last, 0)]
+    tuning = result.get("tuning") or {"trials": [], "decision": None}
+    trials = enumerate(tuning["trials"], start=1)
+    found += [("tuning.log_loss", trial["log_loss"], last, number) for number, trial in trials]
+    found += [(f"tuning.{name}", value, last, 0) for name, value in (tuning["decision"] or {}).items()]
     found += [(name, value, last, 0) for name, value in voice_metrics(result.get("voice")).items()]
     return [Metric(name, float(value), time, step) for name, value, time, step in found if _is_number(value)]
 

@@ -19,6 +19,7 @@ from churn.jobs.learning import lesson_of
 from churn.jobs.material import material_of
 from churn.jobs.record import keep_record, pictures_of, population_of, silence_of, strengths_of
 from churn.jobs.schedule import Schedule, schedule_of
+from churn.jobs.tuning import tuned_by
 from churn.models.backtest import Material, learn_by, run_backtest
 from churn.models.bundle import GOLDEN_ROWS, Bundle, save_bundle
 from churn.models.champion import promote
@@ -26,6 +27,7 @@ from churn.models.ensemble import ensemble_margin
 from churn.models.factors import Factors
 from churn.models.fingerprint import fingerprint
 from churn.models.reference import learn_reference
+from churn.models.tuning import Tuned, check_tunable
 from churn.models.verdict import judge
 from churn.signals.recipes import YEAR, Recipe
 
@@ -34,13 +36,23 @@ EXPLAINED_ROWS = 4_000
 Progress = Callable[[str], None]
 
 
-def train(config: Config, *, allow_leak: bool = False, progress: Progress = lambda _: None) -> dict[str, Any]:
+def train(
+    config: Config, *, allow_leak: bool = False, trials: int | None = None, progress: Progress = lambda _: None
+) -> dict[str, Any]:
     """Returns the result of a training run, the object that `churn train --json` prints; the bundle lies in `models/`.
 
+    Args:
+        config: the project.
+        allow_leak: trains although a signal tells all.
+        trials: how many settings of the trees are tried before the first test cutoff; None for the usual ones.
+        progress: told what is done.
+
     Raises:
-        ChurnError: unusable tables, too little data, or a leaking signal.
+        ChurnError: unusable tables, too little data, a leaking signal, or no Optuna where there are trials.
     """
     started = time.monotonic()
+    if trials is not None:
+        check_tunable(trials)
     with lesson_of(config, progress=progress) as lesson:
         known = lesson.known
         check_activity(known.base, config.activity)
@@ -51,6 +63,9 @@ def train(config: Config, *, allow_leak: bool = False, progress: Progress = lamb
     check_enough(frame_before["customer"], has_left=rows_before.has_left)
     progress("looking for signals that know the future")
     leak = audit(config, made, rows_before, first=schedule.tests[0], is_whole=not lesson.sample, allow_leak=allow_leak)
+    tuned = None
+    if trials is not None:
+        material, tuned = tuned_by(material, by=schedule.tests[0].at, trials=trials, progress=progress)
     predictions = run_backtest(
         material, schedule.tests, settled=known.settled, families=_families(recipes), progress=progress
     )
@@ -61,7 +76,7 @@ def train(config: Config, *, allow_leak: bool = False, progress: Progress = lamb
     factors = learn_by(material, known.settled)
     learnt = tuple(recipe for recipe in recipes if recipe.name in set(factors.leave.feature_name()))
     voice, heard = voice_learnt(made.hearing, known, first=schedule.tests[0].at, config=config)
-    bundle = replace(_bundle(material, learnt, schedule, factors), voice=voice)
+    bundle = replace(_bundle(material, learnt, schedule, factors, tuned), voice=voice)
     model_id, home = save_bundle(bundle, config.resolve(config.models), golden=_sample(material, bundle, GOLDEN_ROWS))
     if judged["verdict"]["is_promoted"]:
         promote(home)
@@ -83,8 +98,9 @@ def train(config: Config, *, allow_leak: bool = False, progress: Progress = lamb
         "silence": silence_of(factors, predictions),
         "voice": heard,
         "drivers": strengths_of(values.by_signal),
+        "tuning": None if tuned is None else tuned.to_dict(),
         "findings": [issue.to_dict() for issue in lesson.issues],
-        "notes": [*lesson.notes, *factors.notes],
+        "notes": [*lesson.notes, *([tuned.note] if tuned is not None else []), *factors.notes],
         "warnings": [],
     }
     progress("drawing, reporting and tracking")
@@ -100,7 +116,9 @@ def _families(recipes: tuple[Recipe, ...]) -> dict[str, list[str]]:
     return {"operations": operations, "feedback": feedback} if operations and feedback else {}
 
 
-def _bundle(material: Material, recipes: tuple[Recipe, ...], schedule: Schedule, factors: Factors) -> Bundle:
+def _bundle(
+    material: Material, recipes: tuple[Recipe, ...], schedule: Schedule, factors: Factors, tuned: Tuned | None
+) -> Bundle:
     latest = material.frame["at"].to_numpy() >= schedule.cutoffs[-1].moved(-schedule.target.horizon_days // 3).at
     margins = ensemble_margin(factors.leave, material.features[latest], factors.rhythm)
     return Bundle(
@@ -109,6 +127,7 @@ def _bundle(material: Material, recipes: tuple[Recipe, ...], schedule: Schedule,
         tables=tuple(sorted(material.known.tables)),
         training={
             **_training(material, schedule), "data": fingerprint(material.known.tables),
+            **({} if tuned is None else {"tuning": tuned.to_dict()}),
             "columns": {name: sorted(table.column_names) for name, table in sorted(material.known.tables.items())},
         },
         # A year of cutoffs: held against one season alone, every other season would look different.
