@@ -35,7 +35,7 @@ class Book:
     def bind(self) -> Rows:
         """Returns all rows written so far, in the order of writing."""
         return {
-            name: np.concatenate([np.empty(0, dtype=self._types[name]), *pages]).astype(self._types[name])
+            name: np.concatenate([np.empty(0, dtype=self._types[name]), *pages]).astype(self._types[name], copy=False)
             for name, pages in self._pages.items()
         }
 

@@ -25,7 +25,7 @@ class Calendar:
 
     def is_month_end(self, day: int) -> bool:
         """Whether a month ends with this day."""
-        return bool(np.isin(day + 1, self.month_starts))
+        return bool((self.month_starts == day + 1).any())
 
 
 def calendar_of(months: int) -> Calendar:

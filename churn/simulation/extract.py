@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -50,7 +51,12 @@ class Extract:
             is_hers |= after_exit
         is_known = rows["known"] < self.end if "known" in rows else np.ones(len(second), dtype=np.bool_)
         kept = np.flatnonzero(is_hers & is_known & (second >= 0) & (second < self.end))
-        return pick(rows, kept[np.lexsort((customer[kept], second[kept]))])
+        # One sort by a joint number is half the work of one by each; rows of one customer and second stay in order.
+        return pick(rows, kept[np.argsort(second[kept] * self.people.count + customer[kept], kind="stable")])
+
+    @cached_property
+    def _names(self) -> pa.StringArray:
+        return numbered("C", np.arange(self.people.count) + self.first, width=6)
 
     @property
     def end(self) -> int:
@@ -70,8 +76,8 @@ class Extract:
         return moments
 
     def ids(self, customer: Ints) -> pa.StringArray:
-        """Returns customer ids as text."""
-        return numbered("C", customer + self.first, width=6)
+        """Returns customer ids as text; each is written once and then looked up."""
+        return self._names.take(pa.array(customer))
 
     def order_ids(self, order: Ints) -> pa.StringArray:
         """Returns order ids as text; null below 0."""

@@ -1,6 +1,7 @@
 """The friction stock: what went wrong and is not yet forgotten, per customer and kind of incident."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -23,9 +24,10 @@ class Friction:
         day = second // DAY
         order = np.argsort(day, kind="stable")
         rows: Rows = {"customer": customer, "kind": kind, "raised": raised, "kept": kept}
-        days, firsts = np.unique(day[order], return_index=True)
-        for one_day, positions in zip(days.tolist(), np.split(order, firsts[1:]), strict=True):
-            self.agenda.setdefault(one_day, []).append(pick(rows, positions))
+        days = day[order]
+        edges = [0, *(np.flatnonzero(days[1:] != days[:-1]) + 1).tolist(), len(days)]
+        for first, last in pairwise(edges):
+            self.agenda.setdefault(int(days[first]), []).append(pick(rows, order[first:last]))
 
     def pass_day(self, day: int, *, half_life_days: float) -> Rows:
         """Lets a day's forgetting and then its announced effects take place, and returns the effects."""
