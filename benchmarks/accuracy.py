@@ -1,6 +1,6 @@
 """The benchmark of accuracy: ours beside its peers, on two protocols of real data and on simulated companies.
 
-    python benchmarks/accuracy.py [--quick] [--json] [--cutoffs development|test] [--data DIR]
+    python benchmarks/accuracy.py [--quick] [--json] [--cutoffs development|test] [--data DIR] [--part NAME ...]
     python benchmarks/accuracy.py --transactions FILE [--horizon DAYS] [--population active:180]
     python benchmarks/accuracy.py --cutoffs test --write docs/results.md --date YYYY-MM-DD
 
@@ -16,6 +16,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from figures import Part, Results
@@ -23,7 +24,8 @@ from measuring import DATA_VARIABLE, ROOT
 
 sys.path.insert(0, str(ROOT))  # churn needn't be installed
 
-from arenas import Arena, file_arena, protocol_arena, simulated_arena
+from arenas import CDNOW, Arena, cdnow_arena, cdnow_file, file_arena, protocol_arena, simulated_arena
+from btyd import HOW_TO_INSTALL
 from contestants import OPERATIONS, contest
 from judging import judged
 from page import day, earlier_runs, write_page
@@ -40,6 +42,8 @@ FALLS_SHORT, UNUSABLE = 1, 2
 REGIMES = {"retail": "A simulated retailer", "drifting": "A simulated retailer whose customers talk less every year"}
 CUSTOMERS, MONTHS = 2_500, 24
 QUICK_CUSTOMERS, QUICK_MONTHS = 600, 15
+SIMULATED = "simulated"
+PARTS = (*(protocol.name for protocol in PROTOCOLS), CDNOW, SIMULATED)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,6 +83,8 @@ def _held(arena: Arena) -> tuple[Part, tuple[str, ...]]:
     with lesson_of(arena.config, progress=progress) as lesson:
         schedule = schedule_of(arena.config, lesson.known)
         made = material_of(arena.config, lesson, schedule, progress=progress)
+    if arena.config.horizon_days is None:
+        arena = replace(arena, title=f"{arena.title}; horizon {schedule.target.horizon_days} days, as churn proposes")
     operations = [recipe.name for recipe in made.recipes if recipe.is_operational]
     has_more = len(operations) < len(made.recipes)
     found = contest(
@@ -99,14 +105,26 @@ def _arenas(given: argparse.Namespace, skipped: list[str]) -> Iterator[AbstractC
         )
         return
     for protocol in PROTOCOLS:
+        if protocol.name not in given.part:
+            continue
         if (given.data / protocol.data).is_dir():
             yield nullcontext(protocol_arena(protocol, data=given.data, cutoffs=given.cutoffs))
         else:
             skipped.append(
                 f"{protocol.name}: its data is absent, no {protocol.data}/ in the folder of --data or {DATA_VARIABLE}"
             )
-    for regime, title in REGIMES.items():
+    if CDNOW in given.part:
+        yield from _cdnow(skipped)
+    for regime, title in REGIMES.items() if SIMULATED in given.part else ():
         yield simulated_arena(regime, customers=CUSTOMERS, months=MONTHS, title=title)
+
+
+def _cdnow(skipped: list[str]) -> Iterator[AbstractContextManager[Arena]]:
+    path = cdnow_file()
+    if path is None:
+        skipped.append(f"{CDNOW}: {HOW_TO_INSTALL}, which carries its data")
+    else:
+        yield cdnow_arena(path)
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -119,6 +137,8 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--data", type=Path, default=default, help=f"the folder of the real data; default ${DATA_VARIABLE}"
     )
+    parser.add_argument("--part", nargs="+", choices=PARTS, default=PARTS, metavar="NAME",
+                        help=f"some of {', '.join(PARTS)}; default: all")  # fmt: skip
     parser.add_argument("--transactions", type=Path, metavar="FILE", help="compare on a file of your own instead: "
                         "CSV or Parquet, a row per purchase with customer, time and amount")  # fmt: skip
     parser.add_argument("--horizon", type=int, metavar="DAYS", help="of --transactions; default: proposed from it")
@@ -127,7 +147,8 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--version", default=__version__, help="of the code, for the log")
     parser.add_argument("--date", type=day, help="of the run, for the log, such as 2025-03-01")
     given = parser.parse_args(arguments)
-    if given.write is not None and (given.cutoffs != "test" or given.date is None or given.quick or given.transactions):
+    is_whole = given.transactions is None and not given.quick and set(given.part) == set(PARTS)
+    if given.write is not None and (given.cutoffs != "test" or given.date is None or not is_whole):
         parser.error("--write needs --cutoffs test, all data and the --date: other runs are no results to keep")
     if given.transactions is None and (given.horizon or given.population):
         parser.error("--horizon and --population go with --transactions")

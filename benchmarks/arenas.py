@@ -7,7 +7,8 @@ import shutil
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,6 +21,7 @@ from churn.jobs.simulate import simulate
 from churn.tables.guess import guess_config
 
 SEED = 7
+CDNOW = "CDNOW"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,30 @@ def file_arena(path: Path, *, horizon_days: int | None, population: str | None) 
         settings = {"horizon_days": horizon_days, "population": population}
         config = _loaded(home, {name: value for name, value in settings.items() if value is not None})
         yield Arena(path.name, f"{path.name}: who does not buy again", config, {}, shows_feedback=False)
+
+
+def cdnow_file() -> Path | None:
+    """Returns CDNOW as `lifetimes` carries it: a line per purchase of 2,357 customers, January 1997 to June 1998."""
+    found = find_spec("lifetimes")
+    if found is None or not found.submodule_search_locations:
+        return None
+    path = Path(found.submodule_search_locations[0]) / "datasets" / "CDNOW_sample.txt"
+    return path if path.is_file() else None
+
+
+@contextmanager
+def cdnow_arena(path: Path) -> Iterator[Arena]:
+    """Gives CDNOW as somebody would hand it over: one CSV with customer, date and amount, and nothing else said.
+
+    Source: Fader, Hardie 2001: a tenth of the cohort that first bought in the first quarter of 1997.
+    """
+    with TemporaryDirectory(prefix="churn-benchmark-") as folder:
+        csv = Path(folder) / "cdnow.csv"
+        lines = [line.split() for line in path.read_text(encoding="ascii").splitlines()]
+        rows = [f"{who},{day[:4]}-{day[4:6]}-{day[6:]},{amount}" for _, who, day, _, amount in lines]
+        csv.write_text("\n".join(["customer,date,amount", *rows]) + "\n", encoding="ascii")
+        with file_arena(csv, horizon_days=None, population=None) as arena:
+            yield replace(arena, name=CDNOW, title="CDNOW, dated purchases only: who does not buy again")
 
 
 def _loaded(home: Path, settings: dict[str, Any]) -> Config:

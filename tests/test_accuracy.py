@@ -186,3 +186,30 @@ def test_blocks_of_a_page_leave_one_another_alone(tmp_path: Path) -> None:
     assert [text.count(f"## of {block}") for block in ("accuracy", "protocols")] == [1, 1]
     assert text.index("run accuracy") < text.index("run protocols") < text.index(page.LOG_HEADING)
     assert len(page.earlier_runs(out)) == 3
+
+
+def test_cdnow_is_handed_over_as_three_columns_and_nothing_else(tmp_path: Path) -> None:
+    arenas = importlib.import_module("arenas")
+    file = tmp_path / "CDNOW_sample.txt"
+    file.write_text(
+        " 00004 0001 19970101  2   29.33\n 00004 0001 19970118  2   29.73\n 00021 0002 19970101  3   63.34\n"
+    )
+    with arenas.cdnow_arena(file) as arena:
+        source = arena.config.tables["transactions"]
+        data = (arena.config.directory / str(source.path)).read_text()
+        assert data.splitlines()[:2] == ["customer,date,amount", "0001,1997-01-01,29.33"]
+        assert set(source.columns) == {"customer_id", "time", "amount"}
+        assert (arena.name, arena.config.horizon_days, arena.targets) == ("CDNOW", None, {})
+
+
+def test_parts_are_chosen_by_name_and_only_all_of_them_are_results_to_keep(capsys: pytest.CaptureFixture[str]) -> None:
+    accuracy = importlib.import_module("accuracy")
+    assert tuple(accuracy._arguments([]).part) == accuracy.PARTS
+    skipped: list[str] = []
+    given = accuracy._arguments(["--part", "OLIST-60", "--data", "nowhere"])
+    assert list(accuracy._arenas(given, skipped)) == []
+    assert ["OLIST-60" in why for why in skipped] == [True]
+    words = ["--part", "CDNOW", "--cutoffs", "test", "--date", "2025-03-01", "--write", "page.md"]
+    with pytest.raises(SystemExit):
+        accuracy._arguments(words)
+    assert "all data" in capsys.readouterr().err
