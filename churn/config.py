@@ -128,7 +128,7 @@ class Engine(_Section):
     memory_limit: str = "4GB"
     threads: Annotated[int, Field(gt=0)] | None = None
     buckets: Annotated[int, Field(gt=0, le=4096)] | None = None
-    training_customers: Annotated[int, Field(gt=0)] | None = None
+    training_customers: Annotated[int, Field(gt=0)] = 200_000  # more teach hardly more
 
     @model_validator(mode="after")
     def _master_of_spark(self) -> Engine:

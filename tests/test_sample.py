@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
+from made_project import Project
 
-from churn.jobs.sample import QUARTER, Attendance, sampled
+from churn.config import load_config
+from churn.jobs.learning import lesson_of
+from churn.jobs.sample import QUARTER, Attendance, appended, sampled
 from churn.tables.history import DAY
 
 
@@ -43,3 +46,26 @@ def test_the_order_of_the_customers_does_not_matter() -> None:
     order = np.random.default_rng(2).permutation(3000)
     mixed = Attendance(everybody.customers.take(pa.array(order)), everybody.days[order], everybody.first[order])
     assert sampled(mixed, 500).equals(sampled(everybody, 500))
+
+
+def test_the_parts_of_the_customers_are_all_of_them() -> None:
+    parts = [made(30, seed=1), made(20, seed=2)]
+    whole = appended(parts)
+    assert whole.customers.to_pylist() == [*parts[0].customers.to_pylist(), *parts[1].customers.to_pylist()]
+    assert whole.first[30:].tolist() == parts[1].first.tolist()
+    assert whole.days[:30].tolist() == parts[0].days.tolist()
+
+
+@pytest.mark.parametrize("count", [200_000, 300])
+def test_any_number_of_buckets_has_the_same_to_learn_from(project: Project, count: int) -> None:
+    config = load_config(project.config)
+    lessons = []
+    for buckets in (1, 5):
+        engine = config.engine.model_copy(update={"training_customers": count, "buckets": buckets})
+        with lesson_of(config.model_copy(update={"engine": engine}), progress=lambda _: None) as lesson:
+            lessons.append(lesson)
+    one, five = lessons
+    assert (one.customers, one.notes, one.issues) == (five.customers, five.notes, five.issues)
+    assert dict(one.known.tables) == dict(five.known.tables)
+    assert one.known.base.to_dict() == five.known.base.to_dict()
+    assert not (project.directory / ".churn-work").exists()

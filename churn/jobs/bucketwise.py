@@ -58,9 +58,15 @@ class Bucketwise:
 
     def survey(self, bundle: Bundle, *, at: int | None) -> Survey:
         """Returns what all buckets tell together; each is read once."""
-        numbers = range(self.buckets.count)
-        each = (survey_of(self.buckets.read(number), bundle, at=at, config=self.config) for number in numbers)
-        return joined(each, issues=self.buckets.issues)
+        surveys: list[Survey] = []
+
+        def look(number: int) -> int:
+            tables = self.buckets.read(number)
+            surveys.append(survey_of(tables, bundle, at=at, config=self.config))
+            return sum(table.num_rows for table in tables.values())
+
+        self._each("looking at all rows", look, unit="rows")
+        return joined(surveys, issues=self.buckets.issues)
 
     def score(self, question: Question, base: Base) -> Gathered:
         """Returns the scores of every bucket; those that an interrupted run has finished are taken as they are."""
@@ -94,15 +100,18 @@ class Bucketwise:
 
         self._each("telling reasons", tell, is_done=gathered.is_told)
 
-    def _each(self, what: str, do: Callable[[int], int], *, is_done: Callable[[int], bool]) -> None:
-        """Does something with every bucket for which it is not done yet, which returns its number of customers."""
+    def _each(
+        self, what: str, do: Callable[[int], int], *, unit: str = "customers",
+        is_done: Callable[[int], bool] = lambda _: False,
+    ) -> None:  # fmt: skip
+        """Does something with every bucket for which it is not done yet, which returns how many units it had."""
         count = self.buckets.count
         waiting = [number for number in range(count) if not is_done(number)]
-        pace = Pace(what, total=count, progress=self.progress, unit="customers", skipped=count - len(waiting))
+        pace = Pace(what, total=count, progress=self.progress, unit=unit, skipped=count - len(waiting))
         for number in waiting:
-            customers = do(number)
+            units = do(number)
             if count > 1:
-                pace.tell(customers)
+                pace.tell(units)
 
 
 def manifest_of(found: Answer) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def _read(named: Mapping[str, pd.DataFrame], config: Config) -> tuple[dict[str, 
         given = plain_table(named[name]).to_reader()
         with raw_rows(name, config=config, given=given) as raw:
             sieve = Sieve(name, raw.columns, zone=config.timezone)
-            rows = pa.concat_tables([sieve.sift(batch.drop_columns(BUCKET)) for batch in raw.batches])
+            rows = [sieve.sift(batch.drop_columns(BUCKET)) for batch in raw.batches]
             found = [*raw.issues, *sieve.issues()]
         made[name], repeated = settled(rows, table=name, duplicates="drop")
         issues.extend([*found, *repeated_issue(len(repeated), repeated, table=name, duplicates="drop")])

@@ -16,26 +16,26 @@ import pyarrow.compute as pc
 
 from churn.config import Config
 from churn.jobs.common import signals_of, threads_of
-from churn.jobs.sample import Attendance, attendance, sampled
+from churn.jobs.sample import Attendance, appended, attendance, sampled
 from churn.models.base import Base, base_told, together
 from churn.models.known import Known, prepare
 from churn.models.target import Target
 from churn.signals.bucket import Asked
 from churn.signals.recipes import Recipe
 from churn.signals.spark import ROWS, ROWS_SCHEMA, columns_sql, delivered
+from churn.tables.buckets import Buckets, open_buckets
 from churn.tables.findings import Issue
+from churn.tables.memory import give_back
+from churn.tables.pace import Pace
 from churn.tables.parcels import PARCELS_SQL, packed_for, schemas_of, schemas_text, unpacked
 from churn.tables.scattered import Scattered, config_of, found_in, glean, in_buckets, parcelled, scatter, text_of
 from churn.tables.session import spark_session
-from churn.tables.sources import read_tables
 from churn.tables.workfolder import WORK, work_folder
 from churn.timeline.rhythm import Prior
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-SAMPLE_ON_SPARK = 200_000
-"""Customers that are learnt from where `[engine] training_customers` doesn't say and the tables are on a cluster."""
 _CHOSEN = ":chosen"
 Progress = Callable[[str], None]
 Signals = Callable[[Known, pd.DataFrame, Sequence[Recipe], Target, Prior], pd.DataFrame]
@@ -83,15 +83,43 @@ def lesson_of(config: Config, *, progress: Progress) -> AbstractContextManager[L
 
 @contextmanager
 def _from_here(config: Config, progress: Progress) -> Iterator[Lesson]:
-    progress("reading tables")
-    tables, issues = read_tables(config)
-    known = prepare(tables, config=config)
-    everybody, count = len(known.customers), config.engine.training_customers
-    if count is not None and count < everybody:
-        chosen = sampled(attendance(known), count)
-        few = {name: table.filter(pc.is_in(table["customer_id"], value_set=chosen)) for name, table in tables.items()}
-        known = prepare(few, config=config, base=known.base)
+    known, issues, everybody = _read_here(config, progress)
+    give_back()
     yield Lesson(known, issues, everybody, partial(_signals_here, threads_of(config)))
+
+
+def _read_here(config: Config, progress: Progress) -> tuple[Known, list[Issue], int]:
+    """The customers to learn from, what was found while reading everybody, and how many that is."""
+    progress("reading tables")
+    with open_buckets(config, work=config.directory / WORK, progress=progress) as buckets:
+        told, bases = [], []
+        pace = Pace("looking at who comes", total=buckets.count, progress=progress, unit="customers")
+        for number in range(buckets.count):
+            known = prepare(buckets.read(number), config=config)
+            told.append(attendance(known))
+            bases.append(known.base)
+            if buckets.count > 1:
+                pace.tell(len(known.customers))
+        everybody = appended(told)
+        chosen = sampled(everybody, config.engine.training_customers)
+        if buckets.count > 1 or len(chosen) < len(everybody.customers):
+            known = prepare(_tables_of(buckets, chosen), config=config, base=together(bases))
+        return known, buckets.issues, len(everybody.customers)
+
+
+def _tables_of(buckets: Buckets, chosen: pa.Array) -> dict[str, pa.Table]:
+    """The rows of the chosen customers, in the order of the contract whatever the buckets."""
+    pieces: dict[str, list[pa.Table]] = {}
+    for number in range(buckets.count):
+        for name, table in buckets.read(number).items():
+            here = table.filter(pc.is_in(table["customer_id"], value_set=chosen))
+            pieces.setdefault(name, []).append(here)
+    # A customer's rows are in one bucket and in order there, and this sort leaves them so.
+    return {name: _by_customer(pa.concat_tables(parts)) for name, parts in pieces.items()}
+
+
+def _by_customer(table: pa.Table) -> pa.Table:
+    return table.take(pc.sort_indices(table["customer_id"]))
 
 
 def _signals_here(
@@ -111,7 +139,7 @@ def _from_cluster(config: Config, progress: Progress) -> Iterator[Lesson]:
         progress(f"reading tables on Spark, {scattered.buckets:,} buckets")
         found, base, everybody = _surveyed(scattered, config)
         issues = found_in(scattered, found, config=config)
-        chosen = sampled(everybody, config.engine.training_customers or SAMPLE_ON_SPARK)
+        chosen = sampled(everybody, config.engine.training_customers)
         rows = _rows_of(scattered, chosen)
         gleaned = glean(rows.toArrow().to_batches(), scattered.schemas, config)
         known = prepare(gleaned.tables, config=config, base=base)

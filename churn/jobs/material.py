@@ -16,6 +16,7 @@ from churn.models.frame import learn_prior, rows
 from churn.models.matrix import category_columns
 from churn.signals.catalogue import recipes_for
 from churn.signals.recipes import Recipe
+from churn.tables.memory import give_back
 from churn.tables.upto import upto
 
 
@@ -55,7 +56,9 @@ def material_of(
     hearing = hearing_of(known, recipes, first=first, cutoffs=cutoffs, target=target, growing=growing)
     recipes = (*recipes, *hearing.recipes)
     progress(f"computing {len(recipes)} signals for {len(frame):,} rows at {len(moments)} cutoffs")
+    give_back()
     features = lesson.signals(known, frame, recipes, target, prior)
+    give_back()
     hearing.fill(features, known, frame, recipes, target=target, prior=prior)
     material = Material(
         known=known, target=target, prior=prior, frame=frame, features=features, cutoffs=schedule.cutoffs,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,12 @@ def attendance(known: Known) -> Attendance:
     """Returns how often and since when everybody in the tables comes, in all of their time."""
     seen = pace(known.active, _ALWAYS)
     return Attendance(known.customers, seen.days.astype(np.int64), seen.first)
+
+
+def appended(parts: Sequence[Attendance]) -> Attendance:
+    """Returns the attendance of the customers of all parts."""
+    days, first = (np.concatenate([getattr(part, name) for part in parts]) for name in ("days", "first"))
+    return Attendance(pa.concat_arrays([part.customers for part in parts]), days, first)
 
 
 def sampled(attendance: Attendance, count: int) -> pa.Array:

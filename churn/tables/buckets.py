@@ -162,8 +162,8 @@ def _settle_part(name: str, number: int, *, config: Config, folder: Path) -> int
     part, path = part_of(folder / _PARTS / name, number), _table_of(folder, name, number)
     rows = 0
     if not path.exists():
-        sifted = read_part(part)
-        rows = sifted.num_rows
+        sifted = [read_part(part)]
+        rows = sifted[0].num_rows
         table, repeated = settled(sifted, table=name, duplicates=config.tables[name].duplicates)
         told = json.dumps({"count": len(repeated), "rows": np.sort(repeated)[:3].tolist()})
         with replacing(path) as temporary:

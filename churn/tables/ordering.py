@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -13,54 +15,77 @@ from churn.tables.rows import HASH, ROW
 from churn.tables.sorting import by_customer_and_time, tied_rows
 
 Int64 = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 _MOST_TEXT = 2**31 - 1
 """Bytes that one array of text can hold."""
 _ROWS_AT_ONCE = 1_000_000
 
 
-def ordered(sifted: pa.Table, *, table: str) -> pa.Table:
-    """Returns sifted rows by customer_id, time, then every other column in its order; ids as text, missing ones last.
+def settled(sifted: list[pa.Table], *, table: str, duplicates: str) -> tuple[pa.Table, Int64]:
+    """Returns the table of the contract made of sifted rows, and the source's numbers of those that repeat another.
+
+    Rows stand by customer_id, time, then every other column in its order; ids as text, missing ones last. Repeated
+    rows, which equal the one before in every column of the source, are dropped unless `duplicates` is "keep".
 
     Args:
-        sifted: rows as `Sieve.sift` returns them.
+        sifted: rows as `Sieve.sift` returns them, in pieces. The list is emptied, so that no column needs to be held
+            twice at a time: where nothing else holds the pieces, their columns are freed one by one.
         table: which table it is.
+        duplicates: "drop" or "keep".
     """
-    time_column = CONTRACT[table].time_column
-    code, customers = _ranks(sifted["customer_id"])
-    time = sifted[time_column].cast(pa.int64()).to_numpy() if time_column else np.zeros(len(code), np.int64)
+    columns = _columns_of(sifted)
+    order = _order(columns, CONTRACT[table].time_column)
+    is_repeated = _repeated(columns, order)
+    numbers = columns[ROW].to_numpy()[_rows_of(order, is_repeated)]
+    del columns[HASH], columns[ROW]
+    if duplicates == "drop" and is_repeated.any():
+        order = _rows_of(order, ~is_repeated)
+    return pa.table({name: _taken(columns.pop(name), order) for name in list(columns)}), numbers
+
+
+def _columns_of(pieces: list[pa.Table]) -> dict[str, pa.ChunkedArray]:
+    """The columns of all the pieces together, which are taken out of their list."""
+    whole = pa.concat_tables(pieces)
+    pieces.clear()
+    return dict(zip(whole.column_names, whole.columns, strict=True))
+
+
+def _order(columns: Mapping[str, pa.ChunkedArray], time_column: str | None) -> Int64 | None:
+    """The rows in their order; None where they stand in it."""
+    code, customers = _ranks(columns["customer_id"])
+    time = columns[time_column].cast(pa.int64()).to_numpy() if time_column else np.zeros(len(code), np.int64)
     order, starts, is_sorted = by_customer_and_time(code, time, customers)
     rows, runs = tied_rows(starts, time if is_sorted else time[order])
     if len(rows):
-        others = [name for name in sifted.column_names if name not in ("customer_id", time_column)]
-        tied = _taken(sifted.select(others), order[rows]).append_column("run", pa.array(runs)).combine_chunks()
+        others = [name for name in columns if name not in ("customer_id", time_column)]
+        tied = pa.table({"run": pa.array(runs), **{name: _taken(columns[name], order[rows]) for name in others}})
         keys = [(name, "ascending") for name in ("run", *others)]
-        order[rows] = order[rows][pc.sort_indices(tied, keys).to_numpy()]
-    return sifted if is_sorted and not len(rows) else _taken(sifted, order)
+        order[rows] = order[rows][pc.sort_indices(tied.combine_chunks(), keys).to_numpy()]
+    return None if is_sorted and not len(rows) else order
 
 
-def repeated_rows(rows: pa.Table) -> npt.NDArray[np.bool_]:
-    """Returns which of some ordered rows equal the one before in every column of the source.
+def _repeated(columns: Mapping[str, pa.ChunkedArray], order: Int64 | None) -> Mask:
+    """Which of the rows in order equal the one before in every column of the source.
 
     Equal source rows stand next to each other: equal in every column read, and in the hash of all the others.
     """
-    is_repeated = np.zeros(rows.num_rows, bool)
-    pairs = [rows["customer_id"], rows[HASH]]
-    is_repeated[1:] = np.logical_and.reduce([pc.equal(column[1:], column[:-1]).to_numpy() for column in pairs])
+    hashes = columns[HASH].to_numpy()
+    hashes = hashes if order is None else hashes[order]
+    is_repeated = np.zeros(len(hashes), bool)
+    is_repeated[1:] = hashes[1:] == hashes[:-1]
+    again = np.flatnonzero(is_repeated)
+    if len(again):  # ids are compared only where the hashes are equal
+        first, second = (_taken(columns["customer_id"], _rows_of(order, rows)) for rows in (again - 1, again))
+        is_repeated[again] = pc.equal(first, second).to_numpy()
     return is_repeated
 
 
-def settled(sifted: pa.Table, *, table: str, duplicates: str) -> tuple[pa.Table, Int64]:
-    """Returns the table of the contract made of sifted rows, and the source's numbers of those that repeat another.
-
-    Repeated rows are dropped unless `duplicates` is "keep".
-    """
-    rows = ordered(sifted, table=table)
-    is_repeated = repeated_rows(rows)
-    numbers = rows[ROW].to_numpy()[is_repeated]
-    if len(numbers) and duplicates == "drop":
-        rows = rows.filter(pa.array(~is_repeated))
-    return rows.drop_columns([HASH, ROW]), numbers
+def _rows_of(order: Int64 | None, places: Int64 | Mask) -> Int64:
+    """The rows that stand at some places of the order."""
+    if order is not None:
+        return order[places]
+    return np.flatnonzero(places) if places.dtype == bool else places.astype(np.int64)
 
 
 def repeated_issue(count: int, numbers: Int64, *, table: str, duplicates: str) -> list[Issue]:
@@ -85,13 +110,10 @@ def _ranks(ids: pa.ChunkedArray) -> tuple[npt.NDArray[np.int32], int]:
     return np.concatenate([rank[chunk.indices.to_numpy()] for chunk in coded.chunks]), len(order)
 
 
-def _taken(rows: pa.Table, order: Int64) -> pa.Table:
-    columns = [_taken_column(column, order) for column in rows.columns]
-    return pa.table(columns, schema=rows.schema)
-
-
-def _taken_column(column: pa.ChunkedArray, order: Int64) -> pa.ChunkedArray:
-    """Text is taken piece by piece where it is more than one array of it can hold."""
+def _taken(column: pa.ChunkedArray, order: Int64 | None) -> pa.ChunkedArray:
+    """The column in an order; text is taken piece by piece where it is more than one array of it can hold."""
+    if order is None:
+        return column
     if not pa.types.is_string(column.type) or column.nbytes < _MOST_TEXT:
         return column.take(pa.array(order))
     whole = column.cast(pa.large_string()).combine_chunks()

@@ -142,8 +142,7 @@ def glean(batches: Iterable[pa.RecordBatch], schemas: Mapping[str, pa.Schema], c
     tables: dict[str, pa.Table] = {}
     repeated: dict[str, list[Any]] = {}
     for name in config.tables:
-        rows = others.pop(name)
-        tables[name], numbers = settled(rows, table=name, duplicates=config.tables[name].duplicates)
+        tables[name], numbers = settled([others.pop(name)], table=name, duplicates=config.tables[name].duplicates)
         repeated[name] = [len(numbers), np.sort(numbers)[:3].tolist()]
     found = {"told": [json.loads(text) for text in told["told"].to_pylist()], "repeated": repeated}
     return Gleaned(tables, others, found)

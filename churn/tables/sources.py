@@ -10,6 +10,7 @@ import pyarrow as pa
 from churn.config import TABLE_NAMES, Config
 from churn.errors import TableError
 from churn.tables.findings import Issue
+from churn.tables.memory import give_back
 from churn.tables.ordering import repeated_issue, settled
 from churn.tables.raw import raw_rows
 from churn.tables.rows import BUCKET, Sieve
@@ -77,6 +78,18 @@ def sift_table(
 def _read_table(name: str, config: Config) -> tuple[pa.Table, list[Issue]]:
     duplicates = config.tables[name].duplicates
     sifted: list[pa.Table] = []
-    _, issues = sift_table(name, config=config, take=sifted.append)
-    table, repeated = settled(pa.concat_tables(sifted), table=name, duplicates=duplicates)
+    _, issues = sift_table(name, config=config, take=lambda rows: sifted.append(_owned(rows)))
+    table, repeated = settled(sifted, table=name, duplicates=duplicates)
+    give_back()
     return table, [*issues, *repeated_issue(len(repeated), repeated, table=name, duplicates=duplicates)]
+
+
+def _owned(rows: pa.Table) -> pa.Table:
+    """The rows in memory of their own: a batch of DuckDB's is freed with the last of its columns, the dropped ones too.
+
+    Putting an empty array behind an array is what makes Arrow copy it.
+    """
+    if not rows.num_rows:
+        return rows
+    columns = [pa.concat_arrays([*column.chunks, column.chunk(0)[:0]]) for column in rows.columns]
+    return pa.table(columns, schema=rows.schema)

@@ -30,7 +30,7 @@ gap_days = 0               # 0: leaving is noticed; 30: foretold, with a month t
 # memory_limit = "4GB"
 # threads = 4
 # buckets = 16  # customers are read and scored in so many parts; default: as many as memory_limit asks for
-# training_customers = 200000  # a model learns from a sample of so many; default: everybody, on Spark 200,000
+# training_customers = 200000  # a model learns from a sample of so many at most
 # kind = "spark"  # train and score on Spark, master = "local[4]" or a cluster's URL; see docs/spark.md
 
 # Each [tables.NAME] names a CSV or Parquet file (or a glob such as "orders-*.csv") and says which of its columns is
