@@ -16,6 +16,7 @@ from made_factors import CUTOFFS, GROWING, RECIPES, training_rows
 from made_project import Project, command, environment, run
 
 from churn.config import load_config
+from churn.delivery.store import store_uri
 from churn.errors import ConfigError
 from churn.jobs.train import train
 from churn.models.boosting import Growing, Settings, parameters
@@ -49,6 +50,12 @@ def without(rows: TrainingRows, days: list[int]) -> TrainingRows:
     return replace(rows, features=features, has_left=rows.has_left ^ is_other)
 
 
+def run_of(shop: Project, run: str) -> Any:
+    from mlflow.tracking import MlflowClient
+
+    return MlflowClient(tracking_uri=store_uri(load_config(shop.config))).get_run(run)
+
+
 def test_clearly_better_settings_are_taken_and_told() -> None:
     found = tuned(crossed(), trials=12)
     assert found.decision is not None
@@ -56,7 +63,8 @@ def test_clearly_better_settings_are_taken_and_told() -> None:
     best = min(found.trials, key=lambda trial: trial.log_loss)
     assert found.settings == best.settings != Settings()
     assert "tuned: 12 trials" in found.note
-    assert "better than the usual settings by +0." in found.note
+    assert "the best has log loss -0." in found.note
+    assert "so it takes their place: " in found.note
     assert not found.to_dict()["is_default"]
 
 
@@ -154,6 +162,10 @@ def test_a_training_keeps_what_was_tried(project: Project, tmp_path: Path) -> No
     home = Path(told["bundle"])
     assert load_bundle(home)[1].training["tuning"] == told["tuning"]
     assert told["tuning"]["note"] in (home.with_name(f"{home.name}.training") / "report.html").read_text("utf-8")
+    tracked = run_of(shop, str(told["run_id"]))
+    assert tracked.data.params["tuning.trials"] == "3"
+    assert tracked.data.params["tuning.leaves"] == str(told["tuning"]["settings"]["leaves"])
+    assert tracked.data.metrics["tuning.log_loss"] == told["tuning"]["trials"][-1]["log_loss"]
     assert told["metrics"]["mbg_nbd"] == project.training.json["metrics"]["mbg_nbd"]
     if told["tuning"]["is_default"]:
         assert told["metrics"] == project.training.json["metrics"]

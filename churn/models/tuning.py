@@ -98,17 +98,15 @@ class Tuned:
             return "not tuned: the history before the first test cutoff is too short for it, so the usual settings stay"
         if self.decision is None:
             return f"tuned: {len(self.trials)} trials, none better than the usual settings, which stay"
-        told = self.decision
-        by = f"{told.gain:+.4f} [{told.low:+.4f}, {told.high:+.4f}]"
-        if not told.is_won:
-            return (
-                f"tuned: {len(self.trials)} trials; on {told.rows:,} later rows the best of them is better than the "
-                f"usual settings by {by} log loss, no more than chance explains: the usual settings stay"
-            )
-        return (
-            f"tuned: {len(self.trials)} trials; on {told.rows:,} later rows, which no trial had seen, the best of them "
-            f"is better than the usual settings by {by} log loss: {_changes(self.settings)}"
-        )
+        return f"tuned: {len(self.trials)} trials; {self._decided(self.decision)}"
+
+    def _decided(self, told: Decision) -> str:
+        """How the best trial did beside the usual settings, and what follows."""
+        beside = f"log loss {-told.gain:+.4f} [{-told.high:+.4f}, {-told.low:+.4f}] beside the usual settings"
+        later = f"on {told.rows:,} later rows, which no trial had seen, the best has {beside}"
+        if told.is_won:
+            return f"{later}, so it takes their place: {_changes(self.settings)}"
+        return f"{later}, {'no better by more than chance' if told.high > 0 else 'which is worse'}: they stay"
 
     def to_dict(self) -> dict[str, Any]:
         """Returns all of it as numbers and texts."""
