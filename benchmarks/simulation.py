@@ -137,19 +137,19 @@ class _Watch:
 
 def _held_below(root: int) -> int:
     """Bytes of memory that all processes below `root` hold; what two of them share counts twice."""
-    parents: dict[int, tuple[int, int]] = {}
+    children: dict[int, list[tuple[int, int]]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
         except OSError:
             continue  # it has ended meanwhile
-        parents[int(stat.parent.name)] = int(fields[1]), int(fields[21])
-    below, found = {root}, 0
-    for pid, (parent, pages) in sorted(parents.items()):  # a child is begun after its parent
-        if parent in below:
-            below.add(pid)
-            found += pages
-    return found * os.sysconf("SC_PAGE_SIZE")
+        children.setdefault(int(fields[1]), []).append((int(stat.parent.name), int(fields[21])))
+    asked, pages = [root], 0
+    while asked:
+        below = children.get(asked.pop(), [])
+        asked += [pid for pid, _ in below]
+        pages += sum(held for _, held in below)
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _rows(file: Path) -> int:
