@@ -26,6 +26,7 @@ from churn.signals.spark import ROWS, ROWS_SCHEMA, columns_sql, delivered
 from churn.tables.buckets import Buckets, open_buckets
 from churn.tables.findings import Issue
 from churn.tables.memory import give_back
+from churn.tables.ordering import merged
 from churn.tables.pace import Pace
 from churn.tables.parcels import PARCELS_SQL, packed_for, schemas_of, schemas_text, unpacked
 from churn.tables.scattered import Scattered, config_of, found_in, glean, in_buckets, parcelled, scatter, text_of
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 _CHOSEN = ":chosen"
+_SHARE = 1
+"""Of the memory for tables: nothing is written beside what is learnt from, and most of it will be held together."""
 Progress = Callable[[str], None]
 Signals = Callable[[Known, pd.DataFrame, Sequence[Recipe], Target, Prior], pd.DataFrame]
 """Computes the signals of a frame's rows; see `signals_of`."""
@@ -91,7 +94,7 @@ def _from_here(config: Config, progress: Progress) -> Iterator[Lesson]:
 def _read_here(config: Config, progress: Progress) -> tuple[Known, list[Issue], int]:
     """The customers to learn from, what was found while reading everybody, and how many that is."""
     progress("reading tables")
-    with open_buckets(config, work=config.directory / WORK, progress=progress) as buckets:
+    with open_buckets(config, work=config.directory / WORK, share=_SHARE, progress=progress) as buckets:
         told, bases = [], []
         pace = Pace("looking at who comes", total=buckets.count, progress=progress, unit="customers")
         for number in range(buckets.count):
@@ -114,12 +117,7 @@ def _tables_of(buckets: Buckets, chosen: pa.Array) -> dict[str, pa.Table]:
         for name, table in buckets.read(number).items():
             here = table.filter(pc.is_in(table["customer_id"], value_set=chosen))
             pieces.setdefault(name, []).append(here)
-    # A customer's rows are in one bucket and in order there, and this sort leaves them so.
-    return {name: _by_customer(pa.concat_tables(parts)) for name, parts in pieces.items()}
-
-
-def _by_customer(table: pa.Table) -> pa.Table:
-    return table.take(pc.sort_indices(table["customer_id"]))
+    return {name: merged(parts) for name, parts in pieces.items()}
 
 
 def _signals_here(

@@ -30,6 +30,7 @@ from churn.models.reference import learn_reference
 from churn.models.tuning import Tuned, check_tunable
 from churn.models.verdict import judge
 from churn.signals.recipes import YEAR, Recipe
+from churn.tables.memory import give_back_large_at_once
 
 RESULT_SCHEMA = 1
 EXPLAINED_ROWS = 4_000
@@ -53,6 +54,7 @@ def train(
     started = time.monotonic()
     if trials is not None:
         check_tunable(trials)
+    give_back_large_at_once()
     with lesson_of(config, progress=progress) as lesson:
         known = lesson.known
         check_activity(known.base, config.activity)

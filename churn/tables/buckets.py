@@ -30,7 +30,7 @@ from churn.tables.ordering import repeated_issue, settled
 from churn.tables.pace import Pace
 from churn.tables.parts import Parts, part_of, read_part
 from churn.tables.raw import bucket_sql
-from churn.tables.sizes import bucket_count, memory_limit, source_files
+from churn.tables.sizes import SHARE, bucket_count, memory_limit, source_files
 from churn.tables.sources import each_table, read_tables, sift_table
 from churn.tables.workfolder import key_of, work_folder
 
@@ -74,7 +74,9 @@ class Buckets:
 
 
 @contextmanager
-def open_buckets(config: Config, *, work: Path, progress: Callable[[str], None] = lambda _: None) -> Iterator[Buckets]:
+def open_buckets(
+    config: Config, *, work: Path, share: int = SHARE, progress: Callable[[str], None] = lambda _: None
+) -> Iterator[Buckets]:
     """Yields the project's tables in buckets: one in memory, or as many as the memory asks for in a folder in `work`.
 
     The folder is removed with the end of the block, unless the run is interrupted or hindered; then the next run on the
@@ -83,6 +85,7 @@ def open_buckets(config: Config, *, work: Path, progress: Callable[[str], None] 
     Args:
         config: the project.
         work: the folder for the work folders of runs; made when it is needed.
+        share: a bucket may take one part in so many of the memory.
         progress: told what goes on.
 
     Raises:
@@ -90,7 +93,7 @@ def open_buckets(config: Config, *, work: Path, progress: Callable[[str], None] 
         ConfigError: the engine settings mean nothing to DuckDB.
         OutputError: the disk is full, or another run has the folder.
     """
-    count = bucket_count(config)
+    count = bucket_count(config, share=share)
     names = tuple(name for name in TABLE_NAMES if name in config.tables)
     if count == 1:
         tables, issues = read_tables(config)

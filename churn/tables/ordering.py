@@ -41,7 +41,14 @@ def settled(sifted: list[pa.Table], *, table: str, duplicates: str) -> tuple[pa.
     del columns[HASH], columns[ROW]
     if duplicates == "drop" and is_repeated.any():
         order = _rows_of(order, ~is_repeated)
-    return pa.table({name: _taken(columns.pop(name), order) for name in list(columns)}), numbers
+    return _table_of(columns, order), numbers
+
+
+def merged(settled: list[pa.Table]) -> pa.Table:
+    """Returns the rows of several buckets in the order of one; a customer is in one bucket. The list is emptied."""
+    columns = _columns_of(settled)
+    order = pc.sort_indices(columns["customer_id"]).to_numpy()  # equal ids stay in their order
+    return _table_of(columns, order)
 
 
 def _columns_of(pieces: list[pa.Table]) -> dict[str, pa.ChunkedArray]:
@@ -108,6 +115,18 @@ def _ranks(ids: pa.ChunkedArray) -> tuple[npt.NDArray[np.int32], int]:
     rank = np.empty(len(order), np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
     return np.concatenate([rank[chunk.indices.to_numpy()] for chunk in coded.chunks]), len(order)
+
+
+def _table_of(columns: dict[str, pa.ChunkedArray], order: Int64 | None) -> pa.Table:
+    """The columns in an order, each freed when it is taken. `available_at` is the time itself where no row became known
+    later."""
+    time = columns.get("time") if "available_at" in columns else None
+    made: dict[str, pa.ChunkedArray] = {}
+    for name in list(columns):
+        column = columns.pop(name)
+        is_time = name == "available_at" and time is not None and column.equals(time)
+        made[name] = made["time"] if is_time else _taken(column, order)
+    return pa.table(made)
 
 
 def _taken(column: pa.ChunkedArray, order: Int64 | None) -> pa.ChunkedArray:

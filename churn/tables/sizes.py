@@ -26,8 +26,9 @@ _LEAST_WIDTH = 8
 _UNITS = {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
 
-def bucket_count(config: Config) -> int:
-    """Returns into how many buckets the customers are split: `[engine] buckets`, else as many as the memory asks for.
+def bucket_count(config: Config, *, share: int = SHARE) -> int:
+    """Returns into how many buckets the customers are split: `[engine] buckets`, else as many as the memory asks for
+    where a bucket may take one part in `share` of it.
 
     Raises:
         ConfigError: the engine settings mean nothing to DuckDB.
@@ -35,7 +36,7 @@ def bucket_count(config: Config) -> int:
     if config.engine.buckets is not None:
         return config.engine.buckets
     size = sum(_bytes_of(source, config) for source in config.tables.values())
-    return min(max(1, math.ceil(size * GROWTH * SHARE / memory_limit(config))), MOST_BUCKETS)
+    return min(max(1, math.ceil(size * GROWTH * share / memory_limit(config))), MOST_BUCKETS)
 
 
 def memory_limit(config: Config) -> int:
