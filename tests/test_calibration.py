@@ -37,10 +37,22 @@ def test_sigmoid_finds_slope_and_level():
 def test_caution_believes_a_quarter_of_the_slope_and_half_of_the_level_that_is_missing_then():
     margin, y = distorted(seed=1)
     fitted = fit_calibration(margin, y=y, method="sigmoid").parameters[0]
-    slope, level = fit_cautiously(margin, y=y).parameters
+    slope, intercept = fit_cautiously(margin, y=y).parameters
     assert slope == pytest.approx(1 + SLOPE_BELIEVED * (fitted - 1))
-    whole = Calibration("sigmoid", (slope, level / LEVEL_BELIEVED))
+    kept = (1 - slope) * margin.mean()
+    whole = Calibration("sigmoid", (slope, kept + (intercept - kept) / LEVEL_BELIEVED))
     assert apply(whole, margin).mean() == pytest.approx(y.mean(), abs=1e-3)
+
+
+@pytest.mark.parametrize("slope", [0.0, 6.0])
+def test_a_slope_of_chance_does_not_carry_the_level_away(slope: float) -> None:
+    """Of margins that hardly differ the slope is chance: their level lies between the model's and the rows'."""
+    rng = np.random.default_rng(2)
+    margin = rng.normal(-1.8, 0.03, 1500)
+    y = (rng.random(1500) < expit(-1.8 + slope * (margin + 1.8))).astype(int)
+    p = apply(fit_cautiously(margin, y=y), margin)
+    low, high = sorted((expit(margin).mean(), y.mean()))
+    assert low <= p.mean() <= high
 
 
 def test_caution_leaves_a_model_alone_that_is_right_and_learns_only_a_level_from_few():

@@ -36,7 +36,7 @@ OPTIONS = {
         "oracle",
         "progress",
     ],
-    "train": ["config", "allow_leak", "progress"],
+    "train": ["config", "allow_leak", "trials", "progress"],
     "ui": ["config", "port", "progress"],
     "why": ["config", "customer_id", "at", "bundle", "progress"],
 }

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq, minimize
+from scipy.optimize import brentq
 from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
-from threadpoolctl import ThreadpoolController
 
 from churn.errors import BundleError
+from churn.timeline.solving import solved
 
 Floats = npt.NDArray[np.float64]
 Method = Literal["none", "sigmoid", "isotonic", "beta"]
@@ -116,8 +115,9 @@ def fit_cautiously(raw_margin: npt.ArrayLike, *, y: npt.ArrayLike) -> Calibratio
     """Returns a sigmoid calibration that believes its rows only in part: a quarter of their slope, half of their level.
 
     The latest matured window is one draw of a season, and its judge saw less than the final model: its rounds were even
-    chosen on these rows. So the slope hardly moves, and of the level that is missing at that slope one half is added
-    (docs/decisions/004-calibration-halfway.md has the figures).
+    chosen on these rows. So the slope hardly moves, and of the level that is missing one half is added
+    (docs/decisions/004-calibration-halfway.md has the figures). The slope turns about the mean margin of the rows:
+    about 0, the steep slope that chance gives to margins that hardly differ would carry the level away.
 
     Raises:
         ValueError: as `fit_calibration`.
@@ -130,8 +130,9 @@ def fit_cautiously(raw_margin: npt.ArrayLike, *, y: npt.ArrayLike) -> Calibratio
         return fitted
     margin, outcome, weights = _checked(raw_margin, y, None)
     slope = 1 + SLOPE_BELIEVED * (fitted.parameters[0] - 1)
-    level = _level_only(slope * margin, _smoothed_target(outcome, weights), weights).parameters[1]
-    return Calibration("sigmoid", (slope, LEVEL_BELIEVED * level))
+    kept = (1 - slope) * float(margin.mean())
+    level = _level_only(slope * margin + kept, _smoothed_target(outcome, weights), weights).parameters[1]
+    return Calibration("sigmoid", (slope, kept + LEVEL_BELIEVED * level))
 
 
 def apply(calibration: Calibration, raw_margin: npt.ArrayLike) -> Floats:
@@ -191,17 +192,9 @@ def fit_logistic(
     start = np.zeros(len(scaled) + 1)
     bounds = [(0.0, None) if is_rising else (None, None)] * len(scaled) + [(None, None)]
     options = {"maxiter": 1000, "ftol": 1e-15, "gtol": 1e-10}
-    # Two or three unknowns: BLAS threads cost four times what they compute, and the last bits would depend on them.
-    with _blas().limit(limits=1):
-        fitted = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
+    fitted = solved(loss, start, bounds=bounds, options=options).x
     slopes = tuple(float(b) / s for b, s in zip(fitted, scales, strict=False))
     return slopes, float(fitted[-1]) - sum(b * m for b, m in zip(slopes, centres, strict=True))
-
-
-@cache
-def _blas() -> ThreadpoolController:
-    """The thread pools of the process: to look for them takes longer than a fit."""
-    return ThreadpoolController()
 
 
 def _problem(method: str, parameters: tuple[float, ...]) -> str | None:

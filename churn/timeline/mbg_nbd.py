@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
 from scipy.special import betaincinv, betaln, digamma, expit, gammaln, hyp2f1
+
+from churn.timeline.solving import solved
 
 Floats = npt.NDArray[np.float64]
 
@@ -70,7 +71,7 @@ def fit_mbg_nbd(frequency: npt.ArrayLike, *, recency_age: npt.ArrayLike, age: np
 
     options = {"maxiter": 500, "ftol": 1e-13, "gtol": 1e-8}
     bounds = [(-LOG_BOUND, LOG_BOUND)] * 4
-    fits = [minimize(loss, np.log(s), jac=True, method="L-BFGS-B", bounds=bounds, options=options) for s in STARTS]
+    fits = [solved(loss, np.log(start), bounds=bounds, options=options) for start in STARTS]
     r, alpha, a, b = np.exp(min(fits, key=lambda fit: float(fit.fun)).x)
     return MbgNbd(r=float(r), alpha=float(alpha) * unit, a=float(a), b=float(b))
 
