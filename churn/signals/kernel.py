@@ -164,17 +164,17 @@ def days_between(earlier: Int64, later: Int64) -> npt.NDArray[np.float64]:
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def deliver(numbers: Int64, unit: float, out: Float32, rows: Int64) -> None:
-    """Writes what `told` returns into the `rows` of `out`, rounded."""
+    """Writes what `told` returns into the `rows` of `out`, rounded; into all of it where `rows` is `NOTHING`."""
     for i in range(len(numbers)):
         value = float(numbers[i]) if unit == 1 else numbers[i] / unit
-        out[rows[i]] = np.nan if numbers[i] == MISSING else value
+        out[rows[i] if len(rows) else i] = np.nan if numbers[i] == MISSING else value
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def round_into(feature: npt.NDArray[np.float64], out: Float32, rows: Int64) -> None:
-    """Writes a feature into the `rows` of `out`, rounded."""
+    """Writes a feature into the `rows` of `out`, rounded; into all of it where `rows` is `NOTHING`."""
     for i in range(len(feature)):
-        out[rows[i]] = feature[i]
+        out[rows[i] if len(rows) else i] = feature[i]
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

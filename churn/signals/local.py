@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from churn.signals.derived import Float64, Moment, derive, season_of
-from churn.signals.kernel import Matrix, deliver, edges_of, round_into
+from churn.signals.kernel import NOTHING, Matrix, deliver, edges_of, round_into
 from churn.signals.plan import Plan, Program, program_of
 from churn.signals.recipes import Recipe
 from churn.signals.streams import Stream
@@ -30,10 +30,17 @@ Float32 = npt.NDArray[np.float32]
 
 
 class Place(NamedTuple):
-    """Where features are delivered: the columns `rows` of the block, shape (recipes, all rows)."""
+    """Where features are delivered: the columns `rows` of the block, shape (recipes, rows); `NOTHING`: all of it."""
 
     block: Float32
     rows: Int64
+
+
+def _place_of(block: Float32, rows: Int64) -> Place:
+    """The place of some rows of a block; where they are neighbours, as mostly, a part of it, written straight on."""
+    if len(rows) and (np.diff(rows) == 1).all():
+        return Place(block[:, rows[0] : rows[-1] + 1], NOTHING)
+    return Place(block, np.ascontiguousarray(rows, np.int64))
 
 
 def compute_signals(
@@ -72,11 +79,11 @@ def fill_signals(
         piece = slice(start, start + _CHUNK)
         moment = Moment(season[piece], prior, horizon_days, gap_days)
         covered = {table: _cut(begin, piece) for table, begin in covers_from.items()}
-        place = Place(block, np.ascontiguousarray(rows[piece], np.int64))
+        place = _place_of(block, rows[piece])
         features = _exact(program, customer[piece], at[piece], moment, covered, place=place)
         for number, feature in enumerate(features):
             if feature is not DELIVERED:
-                round_into(feature, block[number], place.rows)
+                round_into(feature, place.block[number], place.rows)
 
 
 def framed(block: Float32, recipes: Sequence[Recipe]) -> pd.DataFrame:
