@@ -225,7 +225,7 @@ def without(*path: str) -> Callable[[dict[str, Any]], None]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda content: content.update(schema=1), "bundle of schema 1, this version reads schema 3"),
+        (lambda content: content.update(schema=1), "bundle of schema 1, this version reads schema 4"),
         (lambda content: content.update(schema=None), "bundle of schema None"),
         (lambda content: [1, 2], "bundle of schema None"),
         (without("recipes"), "doesn't describe a bundle"),
@@ -235,6 +235,9 @@ def without(*path: str) -> Callable[[dict[str, Any]], None]:
         (lambda content: content["recipes"].pop(), "the features of the trees are not those of bundle.json"),
         (lambda content: content["recipes"].reverse(), "the features of the trees are not those of bundle.json"),
         (lambda content: content["calibration"].update(method="../x"), "calibration"),
+        (without("linear"), "doesn't describe a bundle"),
+        (lambda content: content["linear"]["curves"][0].update(name="shoe_size"), "curves of shoe_size, which are no"),
+        (lambda content: content["linear"]["curves"][0]["at"].reverse(), "doesn't describe a bundle"),
         (lambda content: content["calibration"].update(parameters=["x"]), "calibration"),
     ],
 )  # fmt: skip

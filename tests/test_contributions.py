@@ -13,7 +13,7 @@ from churn.drivers.contributions import Contributions, explain, of_signals, poin
 from churn.drivers.trees import UnknownTrees
 from churn.models.boosting import raw_margin
 from churn.models.calibration import Calibration
-from churn.models.ensemble import RHYTHM_FEATURE, RhythmMember
+from churn.models.ensemble import RHYTHM_FEATURE, Members, RhythmMember
 from churn.models.factors import Factors
 from churn.signals.recipes import Recipe
 
@@ -59,7 +59,7 @@ def made_booster(features: pd.DataFrame, *, seed: int, rounds: int = 60, leaves:
 
 
 def made_factors(booster: lgb.Booster, rhythm: RhythmMember | None = None) -> Factors:
-    return Factors(booster, rhythm or RhythmMember(), Calibration("none"), None, "", ())
+    return Factors(booster, Members(rhythm or RhythmMember()), Calibration("none"), None, "", ())
 
 
 def made_explained(seed: int, *, rows: int = 500, **given: object) -> tuple[Factors, pd.DataFrame, Contributions]:

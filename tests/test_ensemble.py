@@ -1,4 +1,5 @@
-"""The ensemble: the rhythm counts where it forecasts better, and what it adds is explained to the last digit."""
+"""The ensemble: three members count what they should, one that is missing leaves its share to the trees, and what each
+adds is explained to the last digit."""
 
 from dataclasses import replace
 
@@ -8,63 +9,92 @@ import pytest
 from scipy.special import expit, logit
 
 from churn.drivers.contributions import explain
-from churn.models.boosting import Fold, Growing, Judged, fit
+from churn.models.boosting import Growing, fit, raw_margin
 from churn.models.calibration import Calibration
-from churn.models.ensemble import RHYTHM_FEATURE, WEIGHTS, RhythmMember, choose_member, ensemble_margin, rhythm_margin
+from churn.models.ensemble import (
+    LINEAR_WEIGHT,
+    RHYTHM_FEATURE,
+    RHYTHM_WEIGHT,
+    Members,
+    RhythmMember,
+    ensemble_margin,
+    rhythm_margin,
+    rhythm_member,
+)
 from churn.models.factors import Factors
+from churn.models.linear import LinearMember, fit_linear, linear_margin
 from churn.signals.recipes import Recipe
 
 RNG = np.random.default_rng(5)
 ROWS = 4_000
 TRUTH = RNG.normal(size=ROWS)
 Y = RNG.random(ROWS) < expit(TRUTH)
-NOBODY = Fold((), ())
+RECIPES = (Recipe("spend", "spend", "state"), Recipe("rhythm", RHYTHM_FEATURE, "state"))
+RHYTHM = RhythmMember(RHYTHM_WEIGHT, -0.2)
 
 
-def features_with(rhythm: np.ndarray) -> pd.DataFrame:
-    return pd.DataFrame(
-        {"spend": RNG.normal(size=ROWS).astype(np.float32), RHYTHM_FEATURE: expit(rhythm).astype(np.float32)}
-    )
+def made_features() -> pd.DataFrame:
+    spend = RNG.gamma(2, 30, ROWS) * np.exp(-TRUTH / 3)
+    features = pd.DataFrame({"spend": spend.astype(np.float32), RHYTHM_FEATURE: expit(TRUTH).astype(np.float32)})
+    features.iloc[:10, 1] = np.nan
+    features.iloc[5:20, 0] = np.nan
+    return features
 
 
-def judged_as(margin: np.ndarray) -> tuple[Judged, Judged]:
-    half = np.arange(ROWS) < ROWS // 2
-    return Judged(NOBODY, ~half, margin[~half]), Judged(NOBODY, half, margin[half])
+FEATURES = made_features()
+BOOSTER = fit(FEATURES, y=Y, rounds=20, growing=Growing(seed=3, threads=1))
+LINEAR = fit_linear(FEATURES, y=Y, weight=LINEAR_WEIGHT)
 
 
-def test_a_rhythm_that_knows_more_than_the_trees_counts_as_much_as_it_may() -> None:
-    member = choose_member(features_with(TRUTH), y=Y, judged=judged_as(RNG.normal(size=ROWS)))
-    assert member.weight == max(WEIGHTS)
-    assert member.mean == pytest.approx(TRUTH.mean(), abs=1e-3)
+def test_the_members_count_a_half_and_two_quarters() -> None:
+    members = Members(rhythm_member(FEATURES), LINEAR)
+    parts = raw_margin(BOOSTER, FEATURES), rhythm_margin(FEATURES, members.rhythm), linear_margin(FEATURES, LINEAR)
+    expected = np.average(parts, axis=0, weights=(0.5, 0.25, 0.25))
+    np.testing.assert_allclose(ensemble_margin(BOOSTER, FEATURES, members), expected, rtol=0, atol=1e-12)
 
 
-def test_a_rhythm_that_knows_nothing_counts_nothing() -> None:
-    assert choose_member(features_with(RNG.normal(size=ROWS)), y=Y, judged=judged_as(TRUTH)).weight == 0
+@pytest.mark.parametrize(
+    ("members", "weight"), [(Members(), 1.0), (Members(RHYTHM), 0.75), (Members(linear=LINEAR), 0.75)]
+)
+def test_a_member_that_is_missing_leaves_its_share_to_the_trees(members: Members, weight: float) -> None:
+    assert members.weight_of_trees == weight
+    rest = ensemble_margin(BOOSTER, FEATURES, members) - weight * raw_margin(BOOSTER, FEATURES)
+    told = members.rhythm.weight * rhythm_margin(FEATURES, members.rhythm)
+    told += members.linear.weight * linear_margin(FEATURES, members.linear)
+    np.testing.assert_allclose(rest, told, rtol=0, atol=1e-12)
 
 
-def test_without_folds_or_without_the_feature_it_counts_nothing() -> None:
-    features = features_with(TRUTH)
-    assert choose_member(features, y=Y, judged=()) == RhythmMember()
-    assert choose_member(features[["spend"]], y=Y, judged=judged_as(TRUTH)) == RhythmMember()
+def test_without_the_rhythms_feature_or_anything_in_it_the_rhythm_counts_nothing() -> None:
+    assert rhythm_member(FEATURES[["spend"]]) == RhythmMember()
+    assert rhythm_member(FEATURES.assign(**{RHYTHM_FEATURE: np.float32(np.nan)})) == RhythmMember()
 
 
-def test_who_was_never_active_gets_the_mean() -> None:
+def test_the_rhythm_knows_its_mean_and_who_was_never_active_gets_it() -> None:
+    member = rhythm_member(FEATURES)
+    assert member.mean == pytest.approx(TRUTH[10:].mean(), abs=1e-3)
     features = pd.DataFrame({RHYTHM_FEATURE: np.array([0.5, np.nan], np.float32)})
     assert rhythm_margin(features, RhythmMember(0.5, -2.0)).tolist() == [0.0, -2.0]
 
 
-@pytest.mark.parametrize("weight", WEIGHTS)
-def test_contributions_add_up_to_the_margin_of_both_members(weight: float) -> None:
-    features = features_with(TRUTH)
-    features.loc[:9, RHYTHM_FEATURE] = np.nan
-    booster = fit(features, y=Y, rounds=20, growing=Growing(seed=3, threads=1))
-    factors = Factors(booster, RhythmMember(weight, -0.2), Calibration("none"), None, "", ())
-    recipes = (Recipe("spend", "spend", "state"), Recipe("rhythm", RHYTHM_FEATURE, "state"))
-    values = explain(factors, features, recipes)
-    margin = ensemble_margin(booster, features, factors.rhythm)
+@pytest.mark.parametrize("members", [Members(), Members(RHYTHM), Members(linear=LINEAR), Members(RHYTHM, LINEAR)])
+def test_contributions_add_up_to_the_margin_of_all_members(members: Members) -> None:
+    factors = Factors(BOOSTER, members, Calibration("none"), None, "", ())
+    values = explain(factors, FEATURES, RECIPES)
+    margin = ensemble_margin(BOOSTER, FEATURES, members)
     assert np.abs(values.margin - margin).max() < 1e-9
-    if weight:
-        alone = explain(replace(factors, rhythm=RhythmMember()), features, recipes)
-        p = features[RHYTHM_FEATURE].to_numpy(np.float64)[10:]
-        expected = (1 - weight) * alone.by_feature[10:, 1] + weight * (logit(np.clip(p, 1e-4, 1 - 1e-4)) + 0.2)
-        np.testing.assert_allclose(values.by_signal["rhythm"][10:], expected, atol=1e-9)
+    assert np.abs(values.by_feature.sum(axis=1) + values.base - margin).max() < 1e-9
+
+
+def test_each_member_gives_its_own_part_to_its_own_signals() -> None:
+    factors = Factors(BOOSTER, Members(RHYTHM, LINEAR), Calibration("none"), None, "", ())
+    both, trees = (explain(made, FEATURES, RECIPES) for made in (factors, replace(factors, members=Members())))
+    p = FEATURES[RHYTHM_FEATURE].to_numpy(np.float64)
+    odds = np.where(np.isnan(p), 0.0, logit(np.clip(p, 1e-4, 1 - 1e-4)) + 0.2)
+    alone = {curve.name: linear_margin(FEATURES, LinearMember(1.0, 0.0, (curve,))) for curve in LINEAR.curves}
+    spend = 0.5 * trees.by_feature[:, 0] + 0.25 * alone["spend"]
+    rhythm = 0.5 * trees.by_feature[:, 1] + 0.25 * odds + 0.25 * alone[RHYTHM_FEATURE]
+    np.testing.assert_allclose(both.by_feature, np.column_stack([spend, rhythm]), atol=1e-9)
+    signals = 0.5 * trees.by_signal + np.column_stack(
+        [0.25 * alone["spend"], 0.25 * odds + 0.25 * alone[RHYTHM_FEATURE]]
+    )
+    np.testing.assert_allclose(both.by_signal, signals, atol=1e-9)

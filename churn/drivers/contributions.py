@@ -15,8 +15,9 @@ from churn.drivers.games import Game, game_of
 from churn.drivers.shapley import shapley_values
 from churn.drivers.trees import UnknownTrees, read_trees
 from churn.models.calibration import Calibration, apply
-from churn.models.ensemble import RHYTHM_FEATURE, ensemble_margin, rhythm_margin
+from churn.models.ensemble import RHYTHM_FEATURE, Members, ensemble_margin, rhythm_margin
 from churn.models.factors import Factors
+from churn.models.linear import add_effect
 from churn.signals.recipes import SIGNALS, Recipe
 
 Floats = npt.NDArray[np.float64]
@@ -56,12 +57,12 @@ def explain(
     factors: Factors, features: pd.DataFrame, recipes: Sequence[Recipe], *, threads: int = 1,
     margin: Floats | None = None,
 ) -> Contributions:  # fmt: skip
-    """Returns what moves the raw margin of the leave factor, trees and rhythm.
+    """Returns what moves the raw margin of the leave factor: trees, rhythm and linear member.
 
     The members of the ensemble are combined on the margin, so their Shapley values add up: the rhythm is a game of one
-    player, its own feature, whose value is its log odds less their mean in training. The games are path-dependent, see
-    `docs/explanations.md`; trees that are not understood are left to LightGBM, which refuses linear ones, and then a
-    signal has the sum of its features.
+    player, its own feature, whose value is its log odds less their mean in training; the linear member is a sum of
+    features, each with its own effect. The trees' games are path-dependent, see `docs/explanations.md`; trees that are
+    not understood are left to LightGBM, which refuses linear ones, and then a signal has the sum of its features.
 
     Args:
         features: numbers, found by name; categories as codes (`matrix_of`).
@@ -78,20 +79,30 @@ def explain(
         # LightGBM matches by position: the values would still add up, and be about other features.
         raise ValueError("contributions: the recipes are not those of the model's features, in its order")
     present = _present(recipes)
-    weight, mean = factors.rhythm.weight, factors.rhythm.mean
+    members, weight = factors.members, factors.members.weight_of_trees
     trees = _of_trees(factors.leave, features[names], recipes, threads=threads)
-    by_signal, by_feature, base = (1 - weight) * trees[0], (1 - weight) * trees[1], (1 - weight) * trees[2]
-    if weight > 0:
-        place = names.index(RHYTHM_FEATURE)
-        rhythm = weight * (rhythm_margin(features, factors.rhythm) - mean)
-        by_signal[:, present.index(recipes[place].signal)] += rhythm
-        by_feature[:, place] += rhythm
-        base += weight * mean
+    by_signal, by_feature = weight * trees[0], weight * trees[1]
+    base = weight * trees[2] + members.rhythm.weight * members.rhythm.mean
+    base += members.linear.weight * members.linear.intercept
+    for place, values in _of_members(members, features, names):
+        by_signal[:, present.index(recipes[place].signal)] += values
+        by_feature[:, place] += values
     if len(features):
-        expected = ensemble_margin(factors.leave, features, factors.rhythm) if margin is None else margin
+        expected = ensemble_margin(factors.leave, features, members) if margin is None else margin
         for values in (by_signal, by_feature):
             _check_adds_up(values, base, expected)
     return Contributions(pd.DataFrame(by_signal, columns=present), by_feature, base)
+
+
+def _of_members(members: Members, features: pd.DataFrame, names: Sequence[str]) -> Iterator[tuple[int, Floats]]:
+    """Yields what single features add to the margin beside the trees: the feature's place, and a value per row."""
+    rhythm, linear = members.rhythm, members.linear
+    if rhythm.weight > 0:
+        yield names.index(RHYTHM_FEATURE), rhythm.weight * (rhythm_margin(features, rhythm) - rhythm.mean)
+    for curve in linear.curves if linear.weight > 0 else ():
+        values = np.zeros(len(features))
+        add_effect(features, curve, weight=linear.weight, out=values)
+        yield names.index(curve.name), values
 
 
 def _of_trees(
@@ -109,7 +120,7 @@ def _of_trees(
         return of_signals(told[:, :-1], recipes).to_numpy(), told[:, :-1], float(told[:1, -1].sum())
     signals, single = games
     by_signal = np.empty((len(features), signals.players))
-    by_feature = np.empty(features.shape)
+    by_feature = np.empty(features.shape, order="F")  # the linear member adds to it column by column
     for rows in _blocks(len(features), BLOCK_ROWS * threads):
         numbers = features.iloc[rows].to_numpy()
         by_signal[rows] = shapley_values(signals, numbers, threads=threads)

@@ -53,5 +53,5 @@ def _margin(
     frame = pd.DataFrame({"customer": codes[order], "at": at})
     features = bundle.matched(bundle_signals(few, frame, bundle, threads=threads))
     margin = np.empty(len(codes))
-    margin[order] = ensemble_margin(bundle.factors.leave, features, bundle.factors.rhythm)
+    margin[order] = ensemble_margin(bundle.factors.leave, features, bundle.factors.members)
     return margin

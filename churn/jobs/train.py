@@ -122,7 +122,7 @@ def _bundle(
     material: Material, recipes: tuple[Recipe, ...], schedule: Schedule, factors: Factors, tuned: Tuned | None
 ) -> Bundle:
     latest = material.frame["at"].to_numpy() >= schedule.cutoffs[-1].moved(-schedule.target.horizon_days // 3).at
-    margins = ensemble_margin(factors.leave, material.features[latest], factors.rhythm)
+    margins = ensemble_margin(factors.leave, material.features[latest], factors.members)
     return Bundle(
         target=schedule.target, recipes=recipes, prior=material.prior, factors=factors,
         percentiles=tuple(float(edge) for edge in np.quantile(margins, np.linspace(0, 1, 1001))),

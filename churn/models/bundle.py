@@ -20,8 +20,9 @@ import pandas as pd
 from churn.errors import BundleError
 from churn.models import factors as two
 from churn.models.calibration import calibration_from_json
-from churn.models.ensemble import RhythmMember
+from churn.models.ensemble import Members, RhythmMember
 from churn.models.factors import Factors, SilentFactor
+from churn.models.linear import Curve, LinearMember
 from churn.models.matrix import matrix_of
 from churn.models.reference import Reference, reference_told
 from churn.models.target import Target
@@ -30,9 +31,9 @@ from churn.signals.recipes import Recipe, recipe_of
 from churn.timeline.mbg_nbd import MbgNbd
 from churn.timeline.rhythm import Prior
 
-SCHEMA = 3
+SCHEMA = 4
 """1 had no reference (scoring could not tell whether customers still look as they did in training), no voice model; 2
-calibrated the product of the two factors, not the second."""
+calibrated the product of the two factors, not the second; 3 had no linear member."""
 GOLDEN_ROWS = 32
 GOLDEN_TOLERANCE = 1e-12
 CHECKSUMS = "SHA256SUMS"
@@ -185,7 +186,8 @@ def _files_of(bundle: Bundle, golden: pd.DataFrame) -> dict[str, str]:
         "target": bundle.target.to_dict(),
         "recipes": [recipe.as_dict() for recipe in bundle.recipes],
         "prior": asdict(bundle.prior),
-        "rhythm": asdict(bundle.factors.rhythm),
+        "rhythm": asdict(bundle.factors.members.rhythm),
+        "linear": asdict(bundle.factors.members.linear),
         "calibration": bundle.factors.calibration.to_json(),
         "silent": None if silent is None else {"share": silent.share, "calibration": silent.calibration.to_json()},
         "why_no_silent": bundle.factors.why_no_silent,
@@ -287,6 +289,21 @@ def _voice_parsed(told: dict[str, Any] | None, texts: dict[str, str]) -> VoiceMo
     return None if told is None else voice_model_told(told, trees)
 
 
+def _members_parsed(content: dict[str, Any], names: Sequence[str]) -> Members:
+    told = content["linear"]
+    curves = tuple(
+        Curve(curve["name"], tuple(map(float, curve["at"])), tuple(map(float, curve["effect"])))
+        for curve in told["curves"]
+    )
+    strange = [curve.name for curve in curves if curve.name not in names]
+    if strange:
+        raise BundleError(
+            f"curves of {', '.join(strange[:3])}, which are no features of the model; train again: churn train"
+        )
+    rhythm = RhythmMember(float(content["rhythm"]["weight"]), float(content["rhythm"]["mean"]))
+    return Members(rhythm, LinearMember(float(told["weight"]), float(told["intercept"]), curves))
+
+
 def _parsed(content: dict[str, Any], texts: dict[str, str]) -> Bundle:
     silent = None
     if content["silent"] is not None:
@@ -306,7 +323,7 @@ def _parsed(content: dict[str, Any], texts: dict[str, str]) -> Bundle:
         prior=Prior(prior["shape"], prior["days"], tuple(prior["season"]), MbgNbd(**prior["dropout"])),
         factors=Factors(
             leave,
-            RhythmMember(float(content["rhythm"]["weight"]), float(content["rhythm"]["mean"])),
+            _members_parsed(content, names),
             calibration_from_json(content["calibration"]),
             silent,
             content["why_no_silent"],

@@ -1,26 +1,26 @@
-"""The ensemble of the leave factor: the trees and the base's rhythm, combined on the log odds.
+"""The ensemble of the leave factor: trees, the base's rhythm, and a linear member, combined on the log odds.
 
 Trees learn what happened in the seasons they have seen; MBG/NBD knows nothing but rhythm, and so it keeps its level
-when the season turns. How much it counts is chosen on the purged folds inside the training period,
-never above one half.
+when the season turns; straight lines take what rises little by little, which trees must cut into steps. What each
+counts is fixed: a fold is one draw of a season, and weights chosen by it forecast worse than a half and two quarters
+(docs/decisions/017-a-linear-member.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import lightgbm as lgb
 import numpy as np
 from scipy.special import logit
 
-from churn.models.boosting import Bool, Floats, Judged, raw_margin
-from churn.models.calibration import apply, fit_cautiously
-from churn.models.metrics import log_loss
+from churn.models.boosting import Floats, raw_margin
+from churn.models.linear import LinearMember, linear_margin
 from churn.models.view import Signals, view_of
 
 RHYTHM_FEATURE = "p_no_visit_or_gone"
-WEIGHTS = (0.0, 0.25, 0.5)
+RHYTHM_WEIGHT = 0.25
+LINEAR_WEIGHT = 0.25
 _EDGE = 1e-4
 
 
@@ -29,12 +29,33 @@ class RhythmMember:
     """What the base's rhythm counts in the ensemble.
 
     Attributes:
-        weight: of its log odds, 0 to 0.5; the trees have the rest.
+        weight: of its log odds; 0 where its signal is missing.
         mean: its mean log odds over the training rows: what it says of nobody in particular.
     """
 
     weight: float = 0.0
     mean: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """The members of the leave factor beside its trees, which have the rest of the weight."""
+
+    rhythm: RhythmMember = field(default_factory=RhythmMember)
+    linear: LinearMember = field(default_factory=LinearMember)
+
+    @property
+    def weight_of_trees(self) -> float:
+        """What the trees count."""
+        return 1 - self.rhythm.weight - self.linear.weight
+
+
+def rhythm_member(features: Signals) -> RhythmMember:
+    """Returns the rhythm as a member, with its mean over the training rows; without its feature it counts nothing."""
+    if RHYTHM_FEATURE not in features:
+        return RhythmMember()
+    told = rhythm_margin(features, RhythmMember(mean=np.nan))
+    return RhythmMember() if np.isnan(told).all() else RhythmMember(RHYTHM_WEIGHT, float(np.nanmean(told)))
 
 
 def rhythm_margin(features: Signals, member: RhythmMember) -> Floats:
@@ -45,32 +66,18 @@ def rhythm_margin(features: Signals, member: RhythmMember) -> Floats:
     return np.where(np.isnan(p), member.mean, logit(np.clip(p, _EDGE, 1 - _EDGE)))
 
 
-def ensemble_margin(booster: lgb.Booster, features: Signals, member: RhythmMember) -> Floats:
+def ensemble_margin(booster: lgb.Booster, features: Signals, members: Members) -> Floats:
     """Returns the raw margin of the leave factor before calibration, shape (rows,)."""
-    return blend(raw_margin(booster, features), rhythm_margin(features, member), member.weight)
+    return blend(raw_margin(booster, features), features, members)
 
 
-def blend(trees: Floats, rhythm: Floats, weight: float) -> Floats:
-    """Returns the weighted mean of two margins."""
-    return trees if weight == 0 else (1 - weight) * trees + weight * rhythm
-
-
-def choose_member(features: Signals, *, y: Bool, judged: Sequence[Judged]) -> RhythmMember:
-    """Returns the member with the weight that forecasts the latest fold best, calibrated on the fold before it.
-
-    That is the position the final model will be in: its calibration comes from a window that is over. With one fold
-    alone it is calibrated on that; without folds, or without the rhythm's feature, the member counts nothing.
-    """
-    if RHYTHM_FEATURE not in features or not judged:
-        return RhythmMember()
-    mean = float(np.nanmean(rhythm_margin(features, RhythmMember(mean=np.nan))))
-    rhythm = rhythm_margin(features, RhythmMember(mean=mean))
-    outcome = y.astype(np.float64)
-    latest, before = judged[0], judged[min(1, len(judged) - 1)]
-
-    def cost(weight: float) -> float:
-        now, then = (blend(fold.margin, rhythm[fold.rows], weight) for fold in (latest, before))
-        calibration = fit_cautiously(then, y=outcome[before.rows])
-        return log_loss(outcome[latest.rows], apply(calibration, now))
-
-    return RhythmMember(min(WEIGHTS, key=cost), mean)
+def blend(trees: Floats, features: Signals, members: Members) -> Floats:
+    """Returns the weighted mean of the margins of the trees, of the rhythm and of the linear member on these rows."""
+    margin = trees
+    if members.weight_of_trees < 1:
+        margin = members.weight_of_trees * trees
+    if members.rhythm.weight > 0:
+        margin = margin + members.rhythm.weight * rhythm_margin(features, members.rhythm)
+    if members.linear.weight > 0:
+        margin = margin + members.linear.weight * linear_margin(features, members.linear)
+    return margin

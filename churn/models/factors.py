@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import lightgbm as lgb
 import numpy as np
@@ -15,7 +15,8 @@ from churn.models import boosting
 from churn.models.boosting import Bool, Floats, Growing, Judged
 from churn.models.calibration import Calibration, apply, fit_cautiously
 from churn.models.coverage import MOST_LOST, covered
-from churn.models.ensemble import RhythmMember, blend, choose_member, ensemble_margin, rhythm_margin
+from churn.models.ensemble import LINEAR_WEIGHT, Members, blend, ensemble_margin, rhythm_member
+from churn.models.linear import fit_linear
 from churn.models.view import Signals, view_of
 from churn.timeline.cutoffs import Cutoff
 
@@ -45,15 +46,15 @@ class Factors:
 
     Attributes:
         leave: the trees of the first factor.
-        rhythm: what the base's rhythm counts beside them.
-        calibration: of the raw margin of both.
+        members: the rhythm and the linear member, which count beside them.
+        calibration: of the raw margin of all.
         silent: the second factor, None where nobody can be heard (`why_no_silent` says why).
         why_no_silent: a sentence, empty when there is a silent model.
         notes: what was decided by sample size rather than by evidence, in sentences.
     """
 
     leave: lgb.Booster
-    rhythm: RhythmMember
+    members: Members
     calibration: Calibration
     silent: SilentFactor | None
     why_no_silent: str
@@ -97,11 +98,12 @@ def learn(
     rows, rolling = covered_folds(rows, cutoffs, grace_days=grace_days, count=folds)
     rounds = boosting.choose_rounds(rows.features, y=rows.has_left, at=rows.at, folds=rolling, growing=growing)
     leave = boosting.fit(rows.features, y=rows.has_left, rounds=rounds.count, growing=growing)
-    member = choose_member(rows.features, y=rows.has_left, judged=rounds.judged)
+    linear = fit_linear(rows.features, y=rows.has_left, weight=LINEAR_WEIGHT, categories=growing.categories)
+    members = Members(rhythm_member(rows.features), linear)
     calibration = Calibration("none")
     notes, judged = [], None
     if rounds.judged:
-        judged = _with_rhythm(rounds.judged[0], rows.features, member)
+        judged = _with_members(rounds.judged[0], rows, members, categories=growing.categories)
         calibration = fit_cautiously(judged.margin, y=rows.has_left[judged.rows])
     else:
         notes.append("no purged fold fits into the training period: rounds by sample size, no calibration")
@@ -109,7 +111,7 @@ def learn(
     if can_hear:
         silent, why, note = _learn_silent(rows, judged, rolling, growing=growing.untuned)
         notes += note
-    return Factors(leave, member, calibration, silent, why, tuple(notes))
+    return Factors(leave, members, calibration, silent, why, tuple(notes))
 
 
 def predict(factors: Factors, features: pd.DataFrame, *, voice_status: npt.NDArray[np.str_]) -> pd.DataFrame:
@@ -118,7 +120,7 @@ def predict(factors: Factors, features: pd.DataFrame, *, voice_status: npt.NDArr
     p_silent is 0 for who has already spoken (her leaving would be vocal), null for who can't be heard and without a
     silent model; otherwise p_leave x p(silent | leave), and so below p_leave whenever leavers have been heard to speak.
     """
-    margin = ensemble_margin(factors.leave, features, factors.rhythm)
+    margin = ensemble_margin(factors.leave, features, factors.members)
     p_leave = apply(factors.calibration, margin)
     p_silent = np.full(len(features), np.nan)
     given_leave = np.full(len(features), np.nan)
@@ -159,9 +161,14 @@ def covered_folds(
     return kept, folds
 
 
-def _with_rhythm(judged: Judged, features: Signals, member: RhythmMember) -> Judged:
-    rhythm = rhythm_margin(view_of(features).keep(judged.rows), member)
-    return Judged(judged.fold, judged.rows, blend(judged.margin, rhythm, member.weight))
+def _with_members(judged: Judged, rows: TrainingRows, members: Members, *, categories: Sequence[str]) -> Judged:
+    """What all members say of the rows that a fold's trees have judged; the linear one learns from what they did."""
+    features, before = view_of(rows.features), np.isin(rows.at, [cutoff.at for cutoff in judged.fold.train])
+    linear = fit_linear(
+        features.keep(before), y=rows.has_left[before], weight=members.linear.weight, categories=categories
+    )
+    margin = blend(judged.margin, features.keep(judged.rows), replace(members, linear=linear))
+    return Judged(judged.fold, judged.rows, margin)
 
 
 def _learn_silent(
