@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from churn.signals import recipes_for
+from churn.signals.experience import LONG_HORIZON_DAYS, incident_recipes
 from churn.signals.hidden import hidden_recipes
 from churn.signals.recipes import Recipe
 from churn.tables.contract import CONTRACT
@@ -54,7 +55,8 @@ def every_recipe(*, activity: str = "purchases", without: tuple[str, ...] = ()) 
     tables = {name: table for name, table in full_tables().items() if name not in without}
     attributes = ("region", "age", "is_member")
     found = recipes_for(tables, horizon_days=HORIZON_DAYS, attributes=attributes, activity=activity)
-    return (*found, *hidden_recipes(tables))
+    slow = incident_recipes(tables, horizon_days=LONG_HORIZON_DAYS) if "incidents" in tables else []
+    return (*found, *(recipe for recipe in slow if recipe not in found), *hidden_recipes(tables))
 
 
 ALL = every_recipe()

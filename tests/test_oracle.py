@@ -14,6 +14,7 @@ from made_up import AT, ATTRIBUTES, CUSTOMERS, DAY, KINDS, TIMEZONE, Rows, a_bus
 from oracle import Oracle
 
 from churn.signals.catalogue import recipes_for
+from churn.signals.experience import LONG_HORIZON_DAYS, incident_recipes
 from churn.signals.local import compute_signals, exact_signals
 from churn.signals.plan import BASE_HOWS
 from churn.signals.recipes import Recipe, base_recipes
@@ -32,7 +33,9 @@ EVERY_KIND = tables_of({
 
 
 def frozen(activity: str, *, gap_days: int = 3) -> tuple[Recipe, ...]:
-    return recipes_for(EVERY_KIND, horizon_days=60, gap_days=gap_days, attributes=ATTRIBUTES, activity=activity)
+    found = recipes_for(EVERY_KIND, horizon_days=60, gap_days=gap_days, attributes=ATTRIBUTES, activity=activity)
+    slow = incident_recipes(EVERY_KIND, horizon_days=LONG_HORIZON_DAYS)
+    return (*found, *(recipe for recipe in slow if recipe not in found))
 
 
 def signals_of(

@@ -14,6 +14,7 @@ from made_up import ATTRIBUTES, made_row, tables_of
 
 from churn.signals.catalogue import recipes_for
 from churn.signals.derived import DERIVED_HOWS
+from churn.signals.experience import LONG_HORIZON_DAYS
 from churn.signals.hidden import hidden_recipes
 from churn.signals.local import compute_signals
 from churn.signals.offered import LEAST_CUSTOMERS, MOST_KINDS, kinds_of, labels_of
@@ -78,6 +79,7 @@ def test_the_page_of_signals_explains_every_column_and_nothing_else() -> None:
     recipes = (
         *everything(),
         *everything("visits"),
+        *everything(horizon_days=182),
         *recipes_for({"transactions": ALL["transactions"]}, horizon_days=60),
         *hidden_recipes(ALL),
     )
@@ -89,6 +91,15 @@ def test_the_page_of_signals_explains_every_column_and_nothing_else() -> None:
         if not any(re.fullmatch(one, name) for name in names(recipes))
     }
     assert not idle
+
+
+def test_with_a_long_horizon_what_went_wrong_counts_over_the_whole_history_too() -> None:
+    many = [f"C{number}" for number in range(LEAST_CUSTOMERS)]
+    table = pa.table({"customer_id": many, "kind": ["late"] * len(many), "severity": [1.0] * len(many)})
+    given = {"transactions": ALL["transactions"], "incidents": table}
+    short, long = (names(recipes_for(given, horizon_days=days)) for days in (LONG_HORIZON_DAYS - 1, LONG_HORIZON_DAYS))
+    added = {name for name in long - short if not name.startswith("active_days")}
+    assert added == {"incidents_count", "incidents_late_count", "severity_sum"}
 
 
 def test_only_known_signals_and_hows_are_used() -> None:

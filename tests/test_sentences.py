@@ -101,6 +101,10 @@ severity_sum_90d=3 incidents_count_90d=2 days_since_last_incident=12
     2 incidents in the last 90 days with a severity of 3 in total, the last one 12 days ago.
 severity_sum_90d=3 incidents_count_90d=1 days_since_last_incident=12
     1 incident in the last 90 days with a severity of 3, 12 days ago.
+severity_sum=3 incidents_count=2 days_since_last_incident=12
+    2 incidents so far with a severity of 3 in total, the last one 12 days ago.
+incidents_late_delivery_count=3 incidents_count=3 days_since_last_incident=12
+    Late delivery: 3 so far, the last one 12 days ago.
 severity_max_365d=3
     Severity of her worst incident in the last 365 days: 3.
 # feedback

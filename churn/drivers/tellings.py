@@ -166,20 +166,22 @@ def incidents(recipe: Recipe, row: Row, x: float) -> Told:
 
 
 def incidents_of_kind(recipe: Recipe, row: Row, x: float) -> Told:
-    """Returns how often one kind of thing went wrong; when last, if the year saw no other kind.
+    """Returns how often one kind of thing went wrong; when last, if the year (or all her time) saw no other kind.
 
     The kind is the user's own word, in any language, so it is neither put into the plural nor bent in any other way.
     """
     kind = capital(recipe.value.removeprefix("kind="))
     if x == 0:
         return Told(f"{kind}: none {period(recipe.window)}.", -1)
-    last = _the_last_one(row, x) if x == row.number(f"incidents_count_{YEAR}d") else ""
+    every = "incidents_count" if recipe.window is None else f"incidents_count_{YEAR}d"
+    last = _the_last_one(row, x) if x == row.number(every) else ""
     return Told(f"{kind}: {number(x)} {period(recipe.window)}{last}.", 1)
 
 
 def severity(recipe: Recipe, row: Row, x: float) -> Told:
     """Returns how bad what went wrong was, beside how much it was and when last."""
-    count, since = row.number(f"incidents_count_{recipe.window}d"), row.number("days_since_last_incident")
+    of_window = "incidents_count" if recipe.window is None else f"incidents_count_{recipe.window}d"
+    count, since = row.number(of_window), row.number("days_since_last_incident")
     if not count or since is None:
         return Told(f"Incidents {period(recipe.window)} add up to a severity of {number(x)}.", bad_above(0)(x))
     of = f"{plural(count, 'incident')} {period(recipe.window)} with a severity of {number(x)}"

@@ -31,7 +31,7 @@ def recipes_for(
         *operations.habit_recipes(has_visits=has_visits, has_channel=has_channel),
         *operations.rhythm_recipes(horizon_days, gap_days, activity),
         *experience.service_recipes(tables),
-        *experience.incident_recipes(tables),
+        *experience.incident_recipes(tables, horizon_days=horizon_days),
         *experience.feedback_recipes(tables),
         *experience.invitation_recipes(tables),
         *experience.word_recipes(tables),

@@ -6,6 +6,10 @@ from churn.signals.offered import Tables, has, kinds_of
 from churn.signals.recipes import YEAR, Recipe, derived, drift, trend
 from churn.timeline import voice
 
+LONG_HORIZON_DAYS = 120
+"""From this horizon on what went wrong also counts over the whole history: who comes seldom remembers it longer than
+half a year, and a year is rarely covered at the first cutoffs of a training."""
+
 
 def service_recipes(tables: Tables) -> list[Recipe]:
     """Returns the recipes of contacts: how much effort it takes her to be helped."""
@@ -55,22 +59,24 @@ def _cases(tables: Tables) -> list[Recipe]:
     return found
 
 
-def incident_recipes(tables: Tables) -> list[Recipe]:
-    """Returns the recipes of what went wrong, whether or not she spoke."""
+def incident_recipes(tables: Tables, *, horizon_days: int) -> list[Recipe]:
+    """Returns the recipes of what went wrong, whether or not she spoke; with a long horizon of all her history, too."""
     if "incidents" not in tables:
         return []
 
     def incidents(noun: str, how: str, window: int | None, value: str = "") -> Recipe:
         return Recipe("incidents", noun, how, "incidents", value, window)
 
-    found = [incidents("incidents", "count", window) for window in (30, 90, YEAR)]
+    always = (None,) if horizon_days >= LONG_HORIZON_DAYS else ()
+    found = [incidents("incidents", "count", window) for window in (30, 90, YEAR, *always)]
     found.append(incidents("incident", "days_since_last", None))
     found += [
-        incidents(f"incidents_{slug}", "count", 180, f"kind={kind}")
+        incidents(f"incidents_{slug}", "count", window, f"kind={kind}")
         for slug, kind in kinds_of(tables["incidents"]).items()
+        for window in (180, *always)
     ]
     if has(tables, "incidents", "severity"):
-        found += [incidents("severity", "sum", window, "severity") for window in (90, YEAR)]
+        found += [incidents("severity", "sum", window, "severity") for window in (90, YEAR, *always)]
         found.append(incidents("severity", "max", YEAR, "severity"))
     for noun, stream in (("order", "orders"), ("visit", "visits")):
         if stream == "orders" or stream in tables:
