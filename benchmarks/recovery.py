@@ -92,7 +92,9 @@ def kept(folder: Path) -> list[dict[str, Any]]:
     if not found:
         raise ValueError(f"no figures in {folder}: measure some with --keep {folder}")
     order = list(regimes)
-    return sorted(found, key=lambda one: (order.index(one["plan"]["regime"]), one["plan"]["name"]))
+    return sorted(
+        found, key=lambda one: (order.index(one["plan"]["regime"]), one["plan"]["name"], one["plan"]["customers"])
+    )
 
 
 def _mechanisms(regime: str, given: argparse.Namespace) -> Sequence[str]:

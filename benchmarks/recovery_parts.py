@@ -56,7 +56,7 @@ def overall(found: Sequence[Found]) -> Part:
             continue
         told = f"{mean:.1%} ± {half:.1%} ({count} companies)"
         checks.append(Check(what, told, f"at least {least:.0%}", mean >= least if is_judged else None))
-    checks.append(_above_latest(signal, is_judged=is_judged))
+    checks += [_of_what_can_be_seen(signal), _above_latest(signal, is_judged=is_judged)]
     header = ("company", *(name for name, *_ in MEANS), "posterior's hits", "latest incident's", "ours")
     rows = [_summary(one) for one in found]
     title = "Over all companies with signal, how much of what could be known is found"
@@ -73,7 +73,7 @@ def company_part(one: Found) -> Part:
         + f"; {one['leave']['rows']:,} of them put to oracle and ceiling"
     )
     return Part(
-        plan["name"], title, [check for check in _checks(one) if check is not None], HEADER,
+        name_of(one), title, [check for check in _checks(one) if check is not None], HEADER,
         [row for name, about in OUTCOMES.items() for row in _contest_rows(about, one.get(name))],
         _notes(one), more=[table for table in (_ablation(one), _causes(one), _drivers(one), _voice(one)) if table],
     )  # fmt: skip
@@ -130,6 +130,18 @@ def _lead(one: Found) -> Check | None:
         return None
     days, count = lead["median_days"], lead["customers"]
     return Check("from the first alert to the last activity", f"median {days:+.0f} days, {count} leavers", "none")
+
+
+def _of_what_can_be_seen(found: Sequence[Found]) -> Check:
+    """How much of what can be known of who speaks, from what customers told before, the voice model has."""
+    mean, half, count = mean_of(_at(one, ("voice", "share_of_seen")) for one in found)
+    what = "voice model: share of who knows the equations, and what she told before"
+    return Check(what, "-" if mean is None else f"{mean:.1%} ± {half:.1%} ({count} companies)", "none")
+
+
+def name_of(one: Found) -> str:
+    """Returns the name of a company with its size, since the same one is measured at several."""
+    return f"{one['plan']['name']} ({one['plan']['customers']:,})"
 
 
 def _above_latest(found: Sequence[Found], *, is_judged: bool) -> Check:
@@ -278,7 +290,7 @@ def _summary(one: Found) -> tuple[str, ...]:
     hits = one["causes"].get("hits", {})
     ways = ("posterior", "latest incident", "without the kind")
     return (
-        one["plan"]["name"], *(interval(told) if (told := _at(one, path)) else "-" for _, path, *_ in MEANS),
+        name_of(one), *(interval(told) if (told := _at(one, path)) else "-" for _, path, *_ in MEANS),
         *(number(hits[way]["mean"]) if way in hits else "-" for way in ways),
     )  # fmt: skip
 

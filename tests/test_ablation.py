@@ -40,8 +40,17 @@ def test_a_group_that_does_harm_beyond_chance_falls_short_and_one_that_may_does_
     results = shown.Results([ablation.part_of(found)], [])
     assert results.parts[0].checks[0].measured == "spend (leave), spend (silent)"
     assert len(results.short) == 1
-    assert results.parts[0].rows[0][3] == "+0.0115 [+0.0094, +0.0136]"
+    assert results.parts[0].rows[0][3] == "+0.0115 [+0.0065, +0.0165]"
     assert not shown.Results([ablation.part_of(found[:2])], []).short, "two companies have no interval"
+
+
+def test_companies_that_differ_more_than_chance_widen_the_interval() -> None:
+    pooled = importlib.import_module("ablation").pooled
+    alike, apart = pooled([(0.01, 0.001)] * 4), pooled([(0.0, 0.001), (0.02, 0.001)] * 2)
+    assert alike[0] == pytest.approx(apart[0]) == pytest.approx(0.01)
+    assert alike[2] - alike[0] == pytest.approx(1.96 * 0.0005)
+    assert apart[2] - apart[0] > 10 * (alike[2] - alike[0])
+    assert pooled([(0.0, 0.001), (0.1, 1.0)])[0] < 0.001, "who is not known well counts little"
 
 
 def test_the_block_is_written_between_its_marks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

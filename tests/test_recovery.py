@@ -77,7 +77,7 @@ def test_a_share_under_its_target_falls_short_and_a_small_company_is_not_judged(
     )
     assert short.short == [
         "means: p_leave: share of the ceiling's AUROC beyond .5",
-        "retail hazard 1: AUROC beside the best rule (mbg_nbd)",
+        "retail hazard 1 (9,000): AUROC beside the best rule (mbg_nbd)",
     ]  # fmt: skip
     small = figures(leave=low)
     small["plan"]["customers"] = 900
