@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -80,10 +81,13 @@ def _time_travel(config: Config, made: Made, first: Cutoff, *, is_whole: bool) -
     told = {"cutoff": first.label, "rows": len(rows), "signals": len(names)}
     if not len(rows):
         return {**told, "changed": []}
-    past = {name: _as_known(name, table, at) for name, table in upto(material.known.tables, at).items()}
-    known = prepare(past, config=config, base=None if is_whole else material.known.base)
-    prior = learn_prior(known, at)
+    tables = material.known.tables
+    everybody = prepare(_past(_unlabelled(tables), at), config=config, base=None if is_whole else material.known.base)
+    base, prior = everybody.base, learn_prior(everybody, at)
+    del everybody  # what everybody did is large, and of these few alone signals are computed
     ids = material.known.customers.take(pa.array(material.frame["customer"].to_numpy()[rows]))
+    few = {name: table.filter(pc.is_in(table["customer_id"], value_set=ids)) for name, table in tables.items()}
+    known = prepare(_past(few, at), config=config, base=base)
     frame = material.frame.iloc[rows].assign(customer=known.codes_of(ids))
     order = np.argsort(frame["customer"].to_numpy(), kind="stable")
     again = signals_of(
@@ -92,6 +96,23 @@ def _time_travel(config: Config, made: Made, first: Cutoff, *, is_whole: bool) -
     once = material.features.iloc[rows[order]]
     changed = [name for name in names if not np.array_equal(once[name], again[name], equal_nan=True)]
     return {**told, "changed": changed}
+
+
+def _past(tables: Mapping[str, pa.Table], at: int) -> dict[str, pa.Table]:
+    """The tables as they were known at `at`."""
+    return {name: _as_known(name, table, at) for name, table in upto(tables, at).items()}
+
+
+def _unlabelled(tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
+    """The tables without the labels and words of transactions and visits, which say nothing of who came when."""
+    bulky = {
+        name: [column.name for column in CONTRACT[name].columns if column.kind in ("category", "text")]
+        for name in ("transactions", "visits")
+    }
+    return {
+        name: table.select([column for column in table.column_names if column not in bulky.get(name, [])])
+        for name, table in tables.items()
+    }
 
 
 def _as_known(name: str, table: pa.Table, at: int) -> pa.Table:
