@@ -103,8 +103,8 @@ def part_of(found: Sequence[Found]) -> Part:
     size = found[0]["plan"]["customers"]
     return Part(
         "what each group of signals is worth",
-        "Change of the AUROC of p_leave (all eligible) and of p_silent (the quiet) when a group is left out: the weighted "
-        f"mean of {len(found)} simulated companies of {size:,} customers, 95 %. Below 0: it earns its place",
+        "Change of the AUROC of p_leave (all eligible) and of p_silent (the quiet) when a group is left out: the "
+        f"weighted mean of {len(found)} simulated companies of {size:,} customers, 95 %. Below 0: it earns its place",
         [Check("groups without which leaving is ranked better beyond chance", ", ".join(harmful) or "none", "none",
                not harmful if len(found) >= FEWEST else None)],
         ("left out", "features", "companies", "p_leave", "p_silent", "most in"),
