@@ -84,6 +84,23 @@ def test_a_share_under_its_target_falls_short_and_a_small_company_is_not_judged(
     assert not shown.Results(parts.parts_of([small]), []).short
 
 
+def test_drivers_of_silent_and_vocal_leavers_stand_side_by_side_and_a_missing_difference_falls_short() -> None:
+    parts, shown = importlib.import_module("recovery_parts"), importlib.import_module("figures")
+
+    def told(silent: float, vocal: float) -> dict[str, Any]:
+        gap = silent - vocal
+        return {
+            "silent": silent, "vocal": vocal, "difference": {"mean": gap, "low": gap - 0.1, "high": gap + 0.1},
+        }  # fmt: skip
+
+    for fading, speaking, short in ((told(0.8, 0.5), told(-0.1, 0.2), 0), (told(0.5, 0.45), told(0.2, -0.1), 2)):
+        drivers = {"silent": 90, "vocal": 40, "signals": {"fading": fading, "speaking": speaking}}
+        part = parts.company_part(figures(drivers=drivers))
+        assert len(shown.Results([part], []).short) == short
+        (table,) = [one for one in part.more if one.header[:3] == ("signal", "silent", "vocal")]
+        assert [row[0] for row in table.rows] == ["fading", "speaking"]
+
+
 def test_the_page_keeps_what_was_written_by_hand(tmp_path: Path) -> None:
     page, shown = importlib.import_module("recovery_page"), importlib.import_module("figures")
     file = tmp_path / "recovery.md"
