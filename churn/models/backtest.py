@@ -24,6 +24,7 @@ from churn.models.frame import everybody_at, outcomes_of
 from churn.models.known import Known
 from churn.models.target import Target
 from churn.models.view import View, view_of
+from churn.tables.memory import give_back
 from churn.timeline.cutoffs import Cutoff, purged
 from churn.timeline.rhythm import Prior
 
@@ -112,6 +113,7 @@ def run_backtest(
     parts = []
     for number, test in enumerate(tests, start=1):
         progress(f"backtest {number} of {len(tests)}: cutoff {test.label}")
+        give_back()
         parts.append(_one_cutoff(material, test, settled=settled, families=families))
     return pd.concat(parts, ignore_index=True)
 
