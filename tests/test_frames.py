@@ -58,6 +58,8 @@ def test_what_is_missing_or_unknown_is_told(project: Project, tables: dict[str, 
     unnamed = {**tables, "visits": tables["visits"].rename(columns={"time": "when"})}
     with pytest.raises(TableError, match='visits: column "time" is not in visits'):
         churn.score(unnamed, bundle=project.bundle)
+    with pytest.raises(TableError, match="visits: holds no row: fill it, or leave it out"):
+        churn.score({**tables, "visits": tables["visits"].iloc[:0]}, bundle=project.bundle)
     with pytest.raises(TableError, match="trained with contacts, "):
         churn.score(tables["transactions"], bundle=project.bundle)
     with pytest.raises(ConfigError, match="is none of: all"):

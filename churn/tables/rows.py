@@ -128,6 +128,9 @@ class Sieve:
         if problems:
             raise TableError(problems)
         issues = [found.issue(self.table) for found in self._found.values() if found.count]
+        if not self.rows:
+            way_out = 'leave it out of churn.toml (a model trained with it then scores under missing_table = "warn")'
+            raise TableError([f"holds no row: fill it, or {way_out}"])
         if not self.kept:
             raise TableError(["has no usable row left: " + "; ".join(map(str, issues))])
         return issues
