@@ -14,13 +14,12 @@ import argparse
 import json
 import statistics
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from figures import Check, Part, Results, table
-from measuring import ROOT
+from measuring import ROOT, progress_of
 
 sys.path.insert(0, str(ROOT))  # churn needn't be installed
 
@@ -51,12 +50,7 @@ LEAST_ERROR = 1e-4
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the benchmark and returns its exit code."""
     given = _arguments(arguments)
-    started = time.monotonic()
-
-    def progress(step: str) -> None:
-        if not given.json:
-            print(f"{time.monotonic() - started:6.0f} s  {step}", file=sys.stderr, flush=True)
-
+    progress = progress_of(is_silent=given.json)
     try:
         if given.keep is not None:
             given.keep.mkdir(parents=True, exist_ok=True)

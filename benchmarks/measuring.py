@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,17 @@ class Measured:
 
 class CommandFailed(Exception):
     """A churn command ended with an exit code that is neither done nor a gate's no."""
+
+
+def progress_of(*, is_silent: bool) -> Callable[[str], None]:
+    """Returns what tells on stderr which step begins, and how many seconds after this call; nothing where silent."""
+    started = time.monotonic()
+
+    def progress(step: str) -> None:
+        if not is_silent:
+            print(f"{time.monotonic() - started:6.0f} s  {step}", file=sys.stderr, flush=True)
+
+    return progress
 
 
 def run_churn(arguments: Sequence[str], *, environment: Mapping[str, str] | None = None) -> Measured:

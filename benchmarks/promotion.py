@@ -14,13 +14,12 @@ import argparse
 import json
 import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from figures import Check, Part, Results
-from measuring import ROOT
+from measuring import ROOT, progress_of
 from scipy.stats import binomtest
 
 sys.path.insert(0, str(ROOT))  # churn needn't be installed
@@ -39,12 +38,7 @@ Found = dict[str, Any]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the benchmark and returns its exit code."""
     given = _arguments(arguments)
-    started = time.monotonic()
-
-    def progress(step: str) -> None:
-        if not given.json:
-            print(f"{time.monotonic() - started:6.0f} s  {step}", file=sys.stderr, flush=True)
-
+    progress = progress_of(is_silent=given.json)
     try:
         found = verdicts(trials(given), keep=given.keep, progress=progress)
     except (ChurnError, ValueError, OSError) as error:

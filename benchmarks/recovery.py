@@ -13,13 +13,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from figures import Results
-from measuring import ROOT
+from measuring import ROOT, progress_of
 
 sys.path.insert(0, str(ROOT))  # churn needn't be installed
 
@@ -45,12 +44,7 @@ FALLS_SHORT, UNUSABLE = 1, 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the benchmark and returns its exit code."""
     given = _arguments(arguments)
-    started = time.monotonic()
-
-    def progress(step: str) -> None:
-        if not given.json:
-            print(f"{time.monotonic() - started:6.0f} s  {step}", file=sys.stderr, flush=True)
-
+    progress = progress_of(is_silent=given.json)
     try:
         if given.keep is not None:
             given.keep.mkdir(parents=True, exist_ok=True)
