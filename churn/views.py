@@ -28,6 +28,10 @@ def check_lines(told: Mapping[str, Any], *, command: Command) -> list[str]:
         f"{history['active_customers']:,} of them ever active",
         "", f"Findings  {len(told['findings'])}", *(line for finding in told["findings"] for line in _finding(finding)),
     ]  # fmt: skip
+    if told["sample"]:
+        taken, whole = f"{told['sample']['customers']:,}", f"{told['sample']['of_customers']:,}"
+        lines += ["", f"Sample    what follows is told of {taken} of the {whole} customers, a sample of every stratum",
+                  "          that churn train would learn from: [engine] training_customers"]  # fmt: skip
     if told["horizon"]:
         lines += ["", *_horizon(told["horizon"])]
     if told["population"]:

@@ -10,6 +10,7 @@ from made_project import CUSTOMERS, Project, run
 
 from churn.config import load_config
 from churn.jobs.check import check
+from churn.jobs.common import plain
 from churn.jobs.schedule import schedule_of
 from churn.models.known import prepare
 from churn.tables.sources import read_tables
@@ -31,6 +32,30 @@ def test_check_and_train_look_at_the_same_cutoffs(project: Project) -> None:
     told = check(config)
     assert told["population"]["cutoff"] == schedule.tests[-1].label == project.training.json["cutoffs"][-1]
     assert told["population"]["training_cutoffs"] == len(schedule.cutoffs)
+
+
+def test_any_number_of_buckets_has_the_same_report(project: Project) -> None:
+    config = load_config(project.config)
+    buckets = config.engine.model_copy(update={"buckets": 5})
+    assert plain(check(config.model_copy(update={"engine": buckets}))) == plain(check(config))
+    assert not (project.directory / ".churn-work").exists()
+
+
+def test_a_sample_is_told_of_and_findings_and_history_are_of_everybody(
+    project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = project.copied(tmp_path / "shop")
+    whole = check(load_config(copy.config))
+    with copy.config.open("a", encoding="utf-8") as file:
+        file.write("\n[engine]\ntraining_customers = 1000\n")
+    told = check(load_config(copy.config))
+    assert (told["findings"], told["history"]) == (whole["findings"], whole["history"])
+    assert told["sample"] == {"customers": 1000, "of_customers": CUSTOMERS}
+    assert told["population"]["eligible"] + sum(told["population"]["removed"].values()) == 1000
+    assert told["population"]["cutoff"] == whole["population"]["cutoff"]
+    assert whole["sample"] == {}
+    shown = run(capsys, "check", "--config", str(copy.config), "--quiet").out
+    assert f"Sample    what follows is told of 1,000 of the {CUSTOMERS:,} customers" in shown
 
 
 def test_every_finding_says_where_it_is_and_those_that_matter_what_to_do(project: Project) -> None:

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from churn.config import Config, parse_config
 from churn.tables.contract import CONTRACT
 from churn.tables.findings import Code, Issue
-from churn.tables.shape import shape_issues
+from churn.tables.shape import shape_of, together
+from churn.tables.shape_findings import shape_issues
 
 START = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
 
@@ -42,11 +44,11 @@ def config(*names: str) -> Config:
 
 
 def found(tables: dict[str, pa.Table], code: str) -> list[Issue]:
-    return [issue for issue in shape_issues(tables, config(*tables)) if issue.code == code]
+    return [issue for issue in shape_issues(shape_of(tables), config(*tables)) if issue.code == code]
 
 
 def test_an_ordinary_table_has_only_its_summary() -> None:
-    (issue,) = shape_issues({"transactions": sales(0, 1, 2)}, config())
+    (issue,) = shape_issues(shape_of({"transactions": sales(0, 1, 2)}), config())
     assert (issue.code, issue.severity, issue.count) == ("table_summary", "info", 3)
     assert issue.message == "3 rows, 1 customer, from 2025-01-01 to 2025-01-03 (UTC)."
 
@@ -144,7 +146,39 @@ def test_words_without_a_meaning_are_counted_and_not_shown() -> None:
 
 def test_one_customer_with_one_row_is_no_trouble() -> None:
     tables = {"transactions": sales(0), "customers": table("customers", [{"customer_id": "a"}])}
-    assert {issue.code for issue in shape_issues(tables, config("customers"))} == {"table_summary"}
+    assert {issue.code for issue in shape_issues(shape_of(tables), config("customers"))} == {"table_summary"}
+
+
+def test_any_buckets_of_customers_have_the_findings_of_everybody() -> None:
+    """Whoever stands in which bucket, and where some buckets hold no row of a table, too."""
+    ids = [f"c{number}" for number in range(9)]
+    orders = [
+        {"customer_id": who, "day": day, "amount": 4 - day, "is_return": day == 6, "order_id": f"o{day // 2}",
+         "channel": None, "category": "x"}
+        for day, who in enumerate(ids[:7])
+    ]  # fmt: skip
+    feedback = [
+        {"customer_id": who, "day": 90 * place, "kind": kind, "score": 3.0, "available_at": None}
+        for place, (who, kind) in enumerate(zip(ids[5:], ("nps", "tale", "fable", "nps"), strict=True))
+    ]
+    tables = {
+        "transactions": table("transactions", [*orders, *({**one, "day": 40} for one in orders[:3])]),
+        "feedback": table("feedback", feedback),
+        "customers": table("customers", [{"customer_id": who} for who in (*ids[2:8], ids[3])]),
+    }
+    late = tables["feedback"].column_names.index("available_at")
+    tables["feedback"] = tables["feedback"].set_column(late, "available_at", tables["feedback"]["time"])
+    settings, whole = config("feedback", "customers"), shape_of(tables)
+    buckets = [ids[0::3], ids[1::3], ids[2::3], ["nobody"]]
+    parts = [
+        shape_of({name: rows.filter(pc.is_in(rows["customer_id"], pa.array(few))) for name, rows in tables.items()})
+        for few in buckets
+    ]
+    assert shape_issues(together(parts), settings) == shape_issues(whole, settings)
+    assert {issue.code for issue in shape_issues(whole, settings)} == {
+        "table_summary", "constant_column", "duplicate_customers", "empty_column", "gap_in_time", "late_rows_unseen",
+        "negative_amounts", "several_rows_per_order", "stale_table", "unknown_customers", "unknown_kind",
+    }  # fmt: skip
 
 
 def test_a_finding_is_plain_data_and_one_sentence() -> None:

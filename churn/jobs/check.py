@@ -11,11 +11,12 @@ from churn.config import Config
 from churn.errors import ChurnError, NotEnoughDataError
 from churn.jobs.advice import gap_advice, horizon_advice
 from churn.jobs.common import check_activity, check_enough
+from churn.jobs.learning import Lesson, lesson_here
 from churn.jobs.schedule import Schedule, schedule_of
 from churn.models.frame import learn_prior, outcomes_of, rows, rows_at, why_not
-from churn.models.known import Known, prepare
-from churn.tables.shape import shape_issues
-from churn.tables.sources import read_tables
+from churn.models.known import Known
+from churn.tables.shape import Shape, shape_of, together
+from churn.tables.shape_findings import shape_issues
 from churn.timeline.cutoffs import moment_of, purged
 from churn.timeline.population import ELIGIBLE, counts_of
 from churn.timeline.rhythm import LOUD_SILENCE
@@ -24,30 +25,38 @@ from churn.timeline.rhythm import LOUD_SILENCE
 def check(config: Config, *, progress: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
     """Returns the usability report: findings, horizon candidates, population, leavers, and who can be heard.
 
+    Findings and history are those of everybody. Horizon and population are those of the customers that `churn train`
+    would learn from: `sample` says how many of how many, and is empty for all.
+
     Raises:
         ChurnError: the tables cannot be read at all.
     """
-    progress("reading tables")
-    tables, issues = read_tables(config)
-    findings = [issue.to_dict() for issue in [*issues, *shape_issues(tables, config)]]
-    known = prepare(tables, config=config)
+    shapes: list[Shape] = []
+    lesson = lesson_here(config, progress=progress, look=lambda tables: shapes.append(shape_of(tables)))
+    issues = [*lesson.issues, *shape_issues(together(shapes), config)]
+    known = lesson.known
     check_activity(known.base, config.activity)
-    history = {"first": f"{moment_of(known.starts):%Y-%m-%d}", "last": f"{moment_of(known.settled):%Y-%m-%d}",
-               "customers": len(known.customers),
-               "active_customers": int((np.diff(known.active.starts) > 0).sum())}  # fmt: skip
+    told: dict[str, Any] = {
+        "is_usable": False, "findings": [issue.to_dict() for issue in issues], "history": _history(lesson),
+        "sample": lesson.sample, "problems": [], "horizon": None, "population": None,
+    }  # fmt: skip
     progress("looking at rhythm, population and voice")
     try:
         schedule = schedule_of(config, known)
     except ChurnError as error:
-        return {"is_usable": False, "findings": findings, "history": history, "problems": list(error.problems),
-                "horizon": None, "population": None}  # fmt: skip
+        return {**told, "problems": list(error.problems)}
     population = _population(known, schedule)
     problems = _problems(known, schedule, leave_out_treated=config.leave_out_treated)
     progress("trying every horizon and gap with a quick baseline")
     horizon = _advised(config, known, schedule)
-    is_usable = not problems and all(finding["severity"] != "error" for finding in findings)
-    return {"is_usable": is_usable, "findings": findings, "history": history, "problems": problems,
-            "horizon": horizon, "population": population}  # fmt: skip
+    is_usable = not problems and all(issue.severity != "error" for issue in issues)
+    return {**told, "is_usable": is_usable, "problems": problems, "horizon": horizon, "population": population}
+
+
+def _history(lesson: Lesson) -> dict[str, Any]:
+    """From when to when anybody came, and how many did."""
+    first, last = (f"{moment_of(at):%Y-%m-%d}" for at in (lesson.known.starts, lesson.known.settled))
+    return {"first": first, "last": last, "customers": lesson.customers, "active_customers": lesson.active}
 
 
 def _advised(config: Config, known: Known, schedule: Schedule) -> dict[str, Any]:

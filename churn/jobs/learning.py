@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -53,12 +53,14 @@ class Lesson:
         known: the customers to learn from.
         issues: what was found while reading everybody.
         customers: how many there are in the tables, learnt from or not.
+        active: how many of them were ever active.
         signals: computes signals, where the tables are.
     """
 
     known: Known
     issues: list[Issue]
     customers: int
+    active: int
     signals: Signals
 
     @property
@@ -81,24 +83,26 @@ def lesson_of(config: Config, *, progress: Progress) -> AbstractContextManager[L
     Raises:
         ChurnError: unusable tables, or no Spark where it is asked for.
     """
-    return _from_cluster(config, progress) if config.engine.kind == "spark" else _from_here(config, progress)
+    if config.engine.kind == "spark":
+        return _from_cluster(config, progress)
+    return nullcontext(lesson_here(config, progress=progress))
 
 
-@contextmanager
-def _from_here(config: Config, progress: Progress) -> Iterator[Lesson]:
-    known, issues, everybody = _read_here(config, progress)
-    give_back()
-    yield Lesson(known, issues, everybody, partial(_signals_here, threads_of(config)))
+def lesson_here(
+    config: Config, *, progress: Progress, look: Callable[[Mapping[str, pa.Table]], None] = lambda _: None
+) -> Lesson:
+    """Returns what to learn from, read on this machine; `look` is shown the tables of every bucket of customers.
 
-
-def _read_here(config: Config, progress: Progress) -> tuple[Known, list[Issue], int]:
-    """The customers to learn from, what was found while reading everybody, and how many that is."""
+    Raises:
+        ChurnError: unusable tables.
+    """
     progress("reading tables")
     with open_buckets(config, work=config.directory / WORK, share=_SHARE, progress=progress) as buckets:
         told, bases = [], []
         pace = Pace("looking at who comes", total=buckets.count, progress=progress, unit="customers")
         for number in range(buckets.count):
             known = prepare(buckets.read(number), config=config)
+            look(known.tables)
             told.append(attendance(known))
             bases.append(known.base)
             if buckets.count > 1:
@@ -107,7 +111,9 @@ def _read_here(config: Config, progress: Progress) -> tuple[Known, list[Issue], 
         chosen = sampled(everybody, config.engine.training_customers)
         if buckets.count > 1 or len(chosen) < len(everybody.customers):
             known = prepare(_tables_of(buckets, chosen), config=config, base=together(bases))
-        return known, buckets.issues, len(everybody.customers)
+    give_back()
+    signals = partial(_signals_here, threads_of(config))
+    return Lesson(known, buckets.issues, len(everybody.customers), everybody.active, signals)
 
 
 def _tables_of(buckets: Buckets, chosen: pa.Array) -> dict[str, pa.Table]:
@@ -143,7 +149,7 @@ def _from_cluster(config: Config, progress: Progress) -> Iterator[Lesson]:
         known = prepare(gleaned.tables, config=config, base=base)
         signals = partial(_signals_on_cluster, session, rows, scattered, config)
         try:
-            yield Lesson(known, issues, len(everybody.customers), signals)
+            yield Lesson(known, issues, len(everybody.customers), everybody.active, signals)
         finally:
             rows.unpersist()
             scattered.rows.unpersist()

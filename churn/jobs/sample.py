@@ -17,6 +17,7 @@ from churn.timeline.rhythm import pace
 QUARTER = 91
 """Days: customers whose first activity lies in the same so many came at the same time."""
 _ALWAYS = np.iinfo(np.int64).max
+_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,11 @@ class Attendance:
     customers: pa.Array
     days: Int64
     first: Int64
+
+    @property
+    def active(self) -> int:
+        """How many customers were ever active."""
+        return int(np.count_nonzero(self.days))
 
 
 def attendance(known: Known) -> Attendance:
@@ -53,14 +59,22 @@ def sampled(attendance: Attendance, count: int) -> pa.Array:
     stand in the order of the MD5 of their ids. Of this line every so-many-th is taken: each stratum has its share, to
     within one customer, and the same customers are taken whatever the order of the rows.
     """
-    ids = attendance.customers.to_pylist()
-    if len(ids) <= count:
-        return attendance.customers.sort()
-    digest = [hashlib.md5(one.encode(), usedforsecurity=False).digest() for one in ids]
+    customers = attendance.customers
+    if len(customers) <= count:
+        return customers.sort()
     often = np.frexp(attendance.days.astype(float))[1]  # 0 for never, 1 for once, 2 for 2 or 3 days, 3 for 4 to 7
-    line = np.lexsort([np.array(digest, dtype="S16"), attendance.first // (QUARTER * DAY), often])
-    taken = np.sort(line[_every(len(ids), count)])
-    return attendance.customers.take(pa.array(taken)).sort()
+    line = np.lexsort([_digests(customers), attendance.first // (QUARTER * DAY), often])
+    taken = np.sort(line[_every(len(customers), count)])
+    return customers.take(pa.array(taken)).sort()
+
+
+def _digests(customers: pa.Array) -> npt.NDArray[np.bytes_]:
+    """The MD5 of every id; few ids at a time are held as Python's text, which takes six times the room."""
+    found = np.empty(len(customers), "S16")
+    for start in range(0, len(customers), _AT_ONCE):
+        for place, one in enumerate(customers.slice(start, _AT_ONCE).to_pylist(), start):
+            found[place] = hashlib.md5(one.encode(), usedforsecurity=False).digest()
+    return found
 
 
 def _every(size: int, count: int) -> npt.NDArray[np.bool_]:

@@ -1,18 +1,17 @@
-"""Shape: what can be seen in the tables once they are read, before anything is learnt from them."""
+"""Shape: what the rows of the tables add up to, asked bucket by bucket; `shape_findings` says what is noticeable."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from churn.config import TABLE_NAMES, Config
-from churn.errors import did_you_mean
 from churn.tables.contract import CONTRACT
-from churn.tables.findings import Issue, plural
 
 KINDS: dict[tuple[str, str], tuple[str, ...]] = {
     ("feedback", "kind"): ("nps", "csat", "ces", "review", "complaint", "mention"),
@@ -20,275 +19,220 @@ KINDS: dict[tuple[str, str], tuple[str, ...]] = {
     ("subscriptions", "ended_how"): ("cancel", "lapse", "payment_failure", "switch"),
 }
 """The words that mean something in these columns; any other is read, but tells nothing."""
-
-_HOW_TO_READ = frozenset({"kind", "author", "score_min", "score_max", "higher_is_better"})
-"""Columns that say how to read the others: the same in every row is their ordinary state."""
-
-_GAP_FACTOR = 8
-_LEAST_GAP_DAYS = 7
-_STALE_DAYS = 30
-_MANY_LINES = 0.1
-_DAY = np.timedelta64(1, "D")
+ACTIVE_TABLES = ("transactions", "visits")
+"""Who stands in none of these is unknown, where the company gives no list of its customers."""
 
 Days = npt.NDArray[np.datetime64]
+_NO_DAYS = np.empty(0, "datetime64[D]")
 
 
-def shape_issues(tables: Mapping[str, pa.Table], config: Config) -> list[Issue]:
-    """Returns what is noticeable about tables as `read_tables` returns them, table by table.
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What is counted in one table; the counts of different customers add up.
 
-    Nothing is changed or left out. Counts are rows unless the message says otherwise; times are UTC.
+    Attributes:
+        rows: all of them.
+        customers: who has a row.
+        late: rows that became known after they happened.
+        unknown_rows: rows of customers of whom neither the company's list nor a sale or visit knows.
+        unknown_customers: those customers.
+        negative: rows with a negative amount.
+        unmarked: those of them that are not marked as returns.
+        split_orders: orders whose rows carry several times.
+        crowded: rows beyond the first of one customer at one moment; 0 where orders hold rows together.
+        repeated: rows of a customer in the company's list beyond her first.
+        idle: customers in the company's list without a row in any other table.
     """
-    days = {name: _days(name, tables[name]) for name in TABLE_NAMES if name in tables and CONTRACT[name].time_column}
-    issues: list[Issue] = []
-    for name in TABLE_NAMES:
-        if name not in tables:
-            continue
-        table = tables[name]
-        issues.append(_summary(name, table))
-        issues.extend(_columns(name, table))
-        issues.extend(_unknown_words(name, table))
-        if name in days:
-            issues.extend(_late_rows(name, table))
-            issues.extend(_gaps(name, days[name]))
-            issues.extend(_stale(name, days))
-            issues.extend(_unknown_customers(name, tables))
-    issues.extend(_amounts(tables))
-    issues.extend(_orders(tables["transactions"]) if "transactions" in tables else ())
-    issues.extend(_customers(tables, config))
-    return issues
+
+    rows: int = 0
+    customers: int = 0
+    late: int = 0
+    unknown_rows: int = 0
+    unknown_customers: int = 0
+    negative: int = 0
+    unmarked: int = 0
+    split_orders: int = 0
+    crowded: int = 0
+    repeated: int = 0
+    idle: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        """Returns the counts of both."""
+        return Counts(*(one + more for one, more in zip(astuple(self), astuple(other), strict=True)))
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """The values of one column.
+
+    Attributes:
+        nulls: how many rows have none.
+        low: the lowest value; None without any.
+        high: the highest value; None without any.
+    """
+
+    nulls: int
+    low: Any
+    high: Any
+
+    def __add__(self, other: Values) -> Values:
+        """Returns the values of both."""
+        told = [one for one in (self, other) if one.low is not None]
+        low, high = min((one.low for one in told), default=None), max((one.high for one in told), default=None)
+        return Values(self.nulls + other.nulls, low, high)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of one column that mean nothing.
+
+    Attributes:
+        rows: how many rows have such a word.
+        first: the first such word in sorted order; None without any.
+    """
+
+    rows: int
+    first: str | None
+
+    def __add__(self, other: Words) -> Words:
+        """Returns the words of both."""
+        told = [one.first for one in (self, other) if one.first is not None]
+        return Words(self.rows + other.rows, min(told, default=None))
+
+
+@dataclass(frozen=True, slots=True)
+class TableShape:
+    """What the rows of one table add up to; shapes of different customers add up.
+
+    Attributes:
+        counts: of rows and customers.
+        days: the distinct UTC days on which rows happen, sorted; empty for a table without a time.
+        values: of every column.
+        words: of the columns in `KINDS`.
+    """
+
+    counts: Counts
+    days: Days
+    values: Mapping[str, Values]
+    words: Mapping[str, Words] = field(default_factory=dict)
+
+    def __add__(self, other: TableShape) -> TableShape:
+        """Returns the shape of the rows of both."""
+        return TableShape(
+            self.counts + other.counts, np.union1d(self.days, other.days),
+            {name: one + other.values[name] for name, one in self.values.items()},
+            {name: one + other.words[name] for name, one in self.words.items()},
+        )  # fmt: skip
+
+
+Shape = dict[str, TableShape]
+"""Of every table by name."""
+
+
+def shape_of(tables: Mapping[str, pa.Table]) -> Shape:
+    """Returns the shape of canonical tables: of all customers, or of some with all of their rows."""
+    return {
+        name: TableShape(
+            _counts(name, tables), _days(name, table),
+            {column: _values(table[column]) for column in table.column_names}, _words(name, table),
+        )
+        for name, table in tables.items()
+    }  # fmt: skip
+
+
+def together(shapes: Iterable[Shape]) -> Shape:
+    """Returns the shape that those of several buckets of customers make up; all have the same tables and columns."""
+    first, *others = shapes
+    for other in others:
+        first = {name: one + other[name] for name, one in first.items()}
+    return first
+
+
+def _counts(name: str, tables: Mapping[str, pa.Table]) -> Counts:
+    table = tables[name]
+    unknown = _unknown(name, tables)
+    negative, unmarked = _negative(table)
+    split_orders, crowded = _of_orders(table) if name == "transactions" else (0, 0)
+    customers = _distinct(table["customer_id"])
+    return Counts(
+        rows=table.num_rows, customers=customers, late=_late(name, table),
+        unknown_rows=len(unknown), unknown_customers=_distinct(unknown), negative=negative, unmarked=unmarked,
+        split_orders=split_orders, crowded=crowded,
+        repeated=table.num_rows - customers if name == "customers" else 0,
+        idle=_idle(tables) if name == "customers" else 0,
+    )  # fmt: skip
 
 
 def _days(name: str, table: pa.Table) -> Days:
-    """The distinct days on which the table has rows, sorted."""
-    time = table[CONTRACT[name].time_column or "time"].drop_null()
-    return np.unique(time.cast(pa.timestamp("us")).to_numpy().astype("datetime64[D]"))
+    column = CONTRACT[name].time_column
+    if column is None:
+        return _NO_DAYS
+    return np.unique(table[column].drop_null().cast(pa.timestamp("us")).to_numpy().astype("datetime64[D]"))
 
 
-def _summary(name: str, table: pa.Table) -> Issue:
-    customers = pc.count_distinct(table["customer_id"]).as_py()
-    message = f"{plural(table.num_rows, 'row')}, {plural(customers, 'customer')}"
-    if (time_column := CONTRACT[name].time_column) is not None and table.num_rows:
-        span = pc.min_max(table[time_column]).as_py()
-        message += f", from {span['min']:%Y-%m-%d} to {span['max']:%Y-%m-%d} (UTC)"
-    return Issue("info", "table_summary", name, f"{message}.", count=table.num_rows)
+def _values(column: pa.ChunkedArray) -> Values:
+    span = pc.min_max(column).as_py()
+    return Values(column.null_count, span["min"], span["max"])
 
 
-def _columns(name: str, table: pa.Table) -> Iterator[Issue]:
-    """Columns that say nothing because they say the same of everybody."""
-    fixed = ("customer_id", CONTRACT[name].time_column, "available_at")
-    for column in table.column_names:
-        if column in fixed or table.num_rows < 2:
-            continue
-        values = table[column]
-        if values.null_count == len(values):
-            yield Issue(
-                "warning",
-                "empty_column",
-                name,
-                "has no value in any row.",
-                column,
-                len(values),
-                fix="Check the export, or leave the column out.",
-            )
-        elif column not in _HOW_TO_READ and values.null_count == 0 and pc.count_distinct(values).as_py() == 1:
-            yield Issue("info", "constant_column", name, "has the same value in every row.", column, len(values))
-
-
-def _unknown_words(name: str, table: pa.Table) -> Iterator[Issue]:
+def _words(name: str, table: pa.Table) -> dict[str, Words]:
+    found = {}
     for (owner, column), known in KINDS.items():
-        if owner != name or column not in table.column_names:
-            continue
-        values = table[column].drop_null()
-        is_unknown = pc.invert(pc.is_in(values, pa.array(known)))
-        count = pc.sum(is_unknown).as_py() or 0
-        if count:
-            # The closest known word is shown, never the cell's own.
-            close = did_you_mean(values.filter(is_unknown).unique().sort()[0].as_py().lower(), known)
-            yield Issue(
-                "warning",
-                "unknown_kind",
-                name,
-                f"{plural(count, 'row')} with a word that means nothing here.",
-                column,
-                count,
-                fix=f"Known are {', '.join(known)}{close or '.'}",
-            )
+        if owner == name and column in table.column_names:
+            values = table[column].drop_null()
+            unknown = values.filter(pc.invert(pc.is_in(values, pa.array(known))))
+            found[column] = Words(len(unknown), pc.min(unknown).as_py())
+    return found
 
 
-def _late_rows(name: str, table: pa.Table) -> Iterator[Issue]:
-    if table["available_at"].equals(table[CONTRACT[name].time_column or "time"]):
-        yield Issue(
-            "info",
-            "late_rows_unseen",
-            name,
-            "cannot see late rows: every row counts as known when it happened.",
-            "available_at",
-            table.num_rows,
-            fix="If rows are loaded or corrected later, give the column that says when.",
-        )
+def _late(name: str, table: pa.Table) -> int:
+    column = CONTRACT[name].time_column
+    return 0 if column is None else _true(pc.not_equal(table["available_at"], table[column]))
 
 
-def _gaps(name: str, days: Days) -> Iterator[Issue]:
-    """A stretch without a row that is far longer than usual: an export may be missing there."""
-    if len(days) < 3:
-        return
-    widths = np.diff(days) / _DAY
-    longest = int(np.argmax(widths))
-    usual = float(np.median(widths))
-    if widths[longest] > max(_GAP_FACTOR * usual, _LEAST_GAP_DAYS):
-        count = int((widths > max(_GAP_FACTOR * usual, _LEAST_GAP_DAYS)).sum())
-        yield Issue(
-            "warning",
-            "gap_in_time",
-            name,
-            f"has no row between {days[longest]} and {days[longest + 1]} "
-            f"({widths[longest]:.0f} days; usual are {usual:.0f}); such gaps: {count}.",
-            count=count,
-            fix="If rows are missing there, add them: a hole in the data looks like customers leaving.",
-        )
-
-
-def _stale(name: str, days: Mapping[str, Days]) -> Iterator[Issue]:
-    """A table that ends long before the others switches its signals off unseen."""
-    newest = max(found[-1] for found in days.values() if len(found))
-    own = days[name]
-    if not len(own):
-        return
-    behind = int((newest - own[-1]) / _DAY)
-    usual = float(np.median(np.diff(own) / _DAY)) if len(own) > 1 else 0.0
-    if behind > max(_STALE_DAYS, _GAP_FACTOR * usual):
-        yield Issue(
-            "warning",
-            "stale_table",
-            name,
-            f"ends on {own[-1]}, {behind} days before the newest row of all tables ({newest}).",
-            count=behind,
-            fix="Load the newest export of this table.",
-        )
-
-
-def _unknown_customers(name: str, tables: Mapping[str, pa.Table]) -> Iterator[Issue]:
-    """Rows of customers of whom the company's own list, or else every sale and visit, knows nothing."""
-    if "customers" in tables:
-        known, place = tables["customers"]["customer_id"], "`customers`"
-    elif name not in ("transactions", "visits"):
-        present = [tables[source]["customer_id"] for source in ("transactions", "visits") if source in tables]
-        known, place = (
-            pa.chunked_array([chunk for column in present for chunk in column.chunks], pa.string()),
-            "`transactions` or `visits`",
-        )
-    else:
-        return
+def _unknown(name: str, tables: Mapping[str, pa.Table]) -> pa.ChunkedArray:
+    """The customer of each row of whom the company's own list, or else every sale and visit, knows nothing."""
     ids = tables[name]["customer_id"]
-    unknown = ids.filter(pc.invert(pc.is_in(ids, pc.unique(known))))
-    if len(unknown):
-        customers = pc.count_distinct(unknown).as_py()
-        yield Issue(
-            "warning",
-            "unknown_customers",
-            name,
-            f"{plural(len(unknown), 'row')} of {plural(customers, 'customer')} not in {place}.",
-            "customer_id",
-            len(unknown),
-            fix="Check that both sides write their ids alike (leading zeros, spaces, prefixes).",
-        )
+    knowing = ("customers",) if "customers" in tables else ACTIVE_TABLES
+    if name in (*knowing, "customers"):
+        return ids.slice(0, 0)
+    known = pc.unique(_ids(tables[each] for each in knowing if each in tables))
+    return ids.filter(pc.invert(pc.is_in(ids, known)))
 
 
-def _amounts(tables: Mapping[str, pa.Table]) -> Iterator[Issue]:
-    for name in ("transactions", "subscriptions"):
-        if name not in tables or "amount" not in tables[name].column_names:
-            continue
-        table = tables[name]
-        is_negative = pc.fill_null(pc.less(table["amount"], 0), False)
-        count = pc.sum(is_negative).as_py() or 0
-        if not count:
-            continue
-        if name == "subscriptions":
-            yield Issue(
-                "warning", "negative_amounts", name, f"{plural(count, 'row')} with a negative amount.", "amount", count
-            )
-        elif "is_return" not in table.column_names:
-            yield Issue(
-                "info",
-                "negative_amounts",
-                name,
-                f"{plural(count, 'row')} with a negative amount, taken as returns.",
-                "amount",
-                count,
-            )
-        elif unmarked := int(pc.sum(pc.and_(is_negative, pc.invert(pc.fill_null(table["is_return"], False)))).as_py()):
-            yield Issue(
-                "warning",
-                "negative_amounts",
-                name,
-                f"{plural(unmarked, 'row')} with a negative amount and not marked as a return; taken as returns.",
-                "amount",
-                unmarked,
-                fix="Set is_return in these rows, or mend their amounts.",
-            )
+def _negative(table: pa.Table) -> tuple[int, int]:
+    """How many rows have a negative amount, and how many of those are not marked as returns."""
+    if "amount" not in table.column_names:
+        return 0, 0
+    is_negative = pc.fill_null(pc.less(table["amount"], 0), False)
+    if "is_return" not in table.column_names:
+        return _true(is_negative), _true(is_negative)
+    return _true(is_negative), _true(pc.and_(is_negative, pc.invert(pc.fill_null(table["is_return"], False))))
 
 
-def _orders(transactions: pa.Table) -> Iterator[Issue]:
+def _of_orders(transactions: pa.Table) -> tuple[int, int]:
+    """How many orders have rows at several times, and how many rows share their moment where there are no orders."""
     if "order_id" not in transactions.column_names:
-        yield from _rows_without_order(transactions)
-        return
+        moments = transactions.group_by(["customer_id", "time"]).aggregate([([], "count_all")]).num_rows
+        return 0, transactions.num_rows - moments
     lines = transactions.filter(pc.is_valid(transactions["order_id"])).select(["customer_id", "order_id", "time"])
     times = lines.group_by(["customer_id", "order_id"]).aggregate([("time", "min"), ("time", "max")])
-    count = pc.sum(pc.not_equal(times["time_min"], times["time_max"])).as_py() or 0
-    if count:
-        yield Issue(
-            "info",
-            "several_rows_per_order",
-            "transactions",
-            f"{plural(count, 'order')} whose rows carry several times; each time counts as an order of its own.",
-            "order_id",
-            count,
-            fix="If one order is meant, give all of its rows the same time.",
-        )
+    return _true(pc.not_equal(times["time_min"], times["time_max"])), 0
 
 
-def _rows_without_order(transactions: pa.Table) -> Iterator[Issue]:
-    """Lines of orders that nothing holds together: counts of orders and means per order are then those of lines."""
-    moments = transactions.group_by(["customer_id", "time"]).aggregate([([], "count_all")]).num_rows
-    more = transactions.num_rows - moments
-    if more > _MANY_LINES * transactions.num_rows:
-        yield Issue(
-            "warning",
-            "rows_without_order",
-            "transactions",
-            f"{plural(more, 'row')} at the same moment as another of the same customer; each counts as an order of its "
-            "own, because no order_id says which belong together.",
-            "order_id",
-            more,
-            fix="If rows are lines of orders, map order_id, or sum them by customer and time in a query.",
-        )
+def _idle(tables: Mapping[str, pa.Table]) -> int:
+    listed = pc.unique(tables["customers"]["customer_id"])
+    seen = _ids(table for name, table in tables.items() if name != "customers")
+    return len(listed) - _true(pc.is_in(listed, pc.unique(seen)))
 
 
-def _customers(tables: Mapping[str, pa.Table], config: Config) -> Iterator[Issue]:
-    if "customers" not in tables:
-        return
-    ids = tables["customers"]["customer_id"]
-    repeated = len(ids) - pc.count_distinct(ids).as_py()
-    if repeated:
-        yield Issue(
-            "warning",
-            "duplicate_customers",
-            "customers",
-            f"{plural(repeated, 'row')} of a customer who has one already; the first in sorted order counts.",
-            "customer_id",
-            repeated,
-            fix="Give one row per customer.",
-        )
-    seen = [chunk for name, table in tables.items() if name != "customers" for chunk in table["customer_id"].chunks]
-    is_seen = pc.is_in(pc.unique(ids), pc.unique(pa.chunked_array(seen, pa.string())))
-    silent = len(is_seen) - (pc.sum(is_seen).as_py() or 0)
-    if silent:
-        tables_read = ", ".join(name for name in config.tables if name != "customers")
-        yield Issue(
-            "info",
-            "customers_without_events",
-            "customers",
-            f"{plural(silent, 'customer')} without a row in {tables_read}; they are listed as not scored.",
-            "customer_id",
-            silent,
-        )
+def _ids(tables: Iterable[pa.Table]) -> pa.ChunkedArray:
+    return pa.chunked_array([chunk for table in tables for chunk in table["customer_id"].chunks], pa.string())
+
+
+def _distinct(ids: pa.ChunkedArray) -> int:
+    return int(pc.count_distinct(ids).as_py())
+
+
+def _true(mask: pa.ChunkedArray | pa.BooleanArray) -> int:
+    return int(pc.sum(mask, min_count=0).as_py())
