@@ -40,6 +40,16 @@ def test_her_numbers_and_reasons_are_those_of_the_list(project: Project, riskies
     assert all(one["points"] < 0 for one in told["lowers"])
 
 
+def test_any_number_of_buckets_tells_the_same_of_her(project: Project, riskiest: pd.Series) -> None:
+    config = load_config(project.config)
+    who = riskiest["customer_id"]
+    buckets = config.model_copy(update={"engine": config.engine.model_copy(update={"buckets": 5})})
+    assert why(buckets, who, at=None, bundle=None) == why(config, who, at=None, bundle=None)
+    with pytest.raises(TableError, match="differs from a known one only in spaces, capitals or leading zeros"):
+        why(buckets, f" {who}", at=None, bundle=None)
+    assert not (project.directory / ".churn-work").exists()
+
+
 def test_her_events_are_hers_and_before_the_moment(project: Project, riskiest: pd.Series) -> None:
     who = riskiest["customer_id"]
     at = int(pd.Timestamp("2024-03-01", tz="UTC").value // 1000)

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from churn import __version__
 from churn.config import Config
@@ -17,9 +19,9 @@ from churn.delivery.gathered import PLACE, Gathered
 from churn.jobs.inputs import input_columns
 from churn.jobs.scoring import Answer, Question, answer, reasons_of
 from churn.jobs.survey import Survey, joined, survey_of
-from churn.models.base import Base
+from churn.models.base import Base, together
 from churn.models.bundle import Bundle
-from churn.models.known import prepare
+from churn.models.known import base_of, prepare
 from churn.tables.buckets import Buckets, open_buckets
 from churn.tables.history import customers_of
 from churn.tables.pace import Pace
@@ -55,6 +57,24 @@ class Bucketwise:
         """Yields the ids in the tables."""
         for number in range(self.buckets.count):
             yield from customers_of(self.buckets.read(number)).to_pylist()
+
+    def base(self, activity: str) -> Base:
+        """Returns what is asked of all customers together; `activity` is what "coming" means."""
+        bases: list[Base] = []
+
+        def look(number: int) -> int:
+            tables = self.buckets.read(number)
+            bases.append(base_of(tables, config=self.config, activity_kind=activity))
+            return sum(table.num_rows for table in tables.values())
+
+        self._each("looking at all rows", look, unit="rows")
+        return together(bases)
+
+    def rows_of(self, customer_id: str) -> dict[str, pa.Table]:
+        """Returns every table with one customer's rows; none where nobody has that id."""
+        (number,) = self.buckets.numbers_of([customer_id], config=self.config).tolist()
+        tables = self.buckets.read(number)
+        return {name: table.filter(pc.equal(table["customer_id"], customer_id)) for name, table in tables.items()}
 
     def survey(self, bundle: Bundle, *, at: int | None) -> Survey:
         """Returns what all buckets tell together; each is read once."""

@@ -14,6 +14,7 @@ from churn.drivers.owners import owners_of
 from churn.drivers.reasons import reasons
 from churn.errors import TableError
 from churn.jobs.blame import blame
+from churn.jobs.bucketwise import bucketwise
 from churn.jobs.common import bundle_signals
 from churn.jobs.inputs import missing_inputs
 from churn.jobs.lists import list_warnings
@@ -25,10 +26,11 @@ from churn.models.frame import rows_at
 from churn.models.known import Known, prepare
 from churn.signals.recipes import YEAR
 from churn.tables.history import DAY, Events, histories
-from churn.tables.sources import read_tables
 from churn.timeline.cutoffs import Cutoff, moment_of
 
 SHOWN_EVENTS = 15
+_HER_CODE = np.array([0])
+"""Of all customers she alone is known here."""
 
 
 def why(
@@ -46,38 +48,34 @@ def why(
     """
     opened = open_bundle(config, bundle)
     model = opened.bundle
-    progress("reading tables")
-    tables, _ = read_tables(config)
-    without = missing_inputs(model, {name: table.column_names for name, table in tables.items()}, config)
-    known = prepare(tables, config=config, activity_kind=model.target.activity)
-    code = int(known.codes_of(_ids(customer_id))[0])
-    if code < 0:
-        doubts = list_warnings([customer_id], unknown=[customer_id], known=known.customers.to_pylist())
-        raise TableError(["no table has a customer of that id; ids are text and must match to the letter", *doubts])
-    cutoff, doubts = cutoff_at(at, base=known.base, target=model.target)
+    without: list[str] = []
+    with bucketwise(
+        config, check=lambda columns: without.extend(missing_inputs(model, columns, config)), progress=progress
+    ) as engine:
+        base = engine.base(model.target.activity)
+        tables = engine.rows_of(customer_id)
+        if not any(table.num_rows for table in tables.values()):
+            doubts = list_warnings([customer_id], unknown=[customer_id], known=engine.customers())
+            raise TableError(["no table has a customer of that id; ids are text and must match to the letter", *doubts])
+    known = prepare(tables, config=config, activity_kind=model.target.activity, base=base)
+    cutoff, doubts = cutoff_at(at, base=base, target=model.target)
     scores = score_known(known, model, cutoff, customers=[customer_id], config=config).scores
     row = scores.astype(object).where(scores.notna(), None).to_dict("records")[0]
-    warnings = [*opened.warnings, *without, *doubts]
     told: dict[str, Any] = {
-        "model_id": opened.model_id,
-        "score": row,
-        "warnings": warnings,
-        "raises": [],
-        "lowers": [],
-        "incidents": [],
-        "events": [],
-    }
-    own = histories(tables, customers=_ids(customer_id)).events
+        "model_id": opened.model_id, "score": row, "warnings": [*opened.warnings, *without, *doubts],
+        "raises": [], "lowers": [], "incidents": [], "events": [],
+    }  # fmt: skip
+    own = histories(tables).events
     if row["why_not_scored"] != "opted_out":
         told["events"] = _events(own, cutoff)
     if row["status"] == "scored":
-        told |= _drivers(known, model, code, cutoff, config)
+        told |= _drivers(known, model, cutoff, config)
         told["incidents"] = _incidents(known, model, customer_id, _kinds(own.get("incidents"), cutoff), cutoff, config)
     return told
 
 
-def _drivers(known: Known, bundle: Bundle, code: int, cutoff: Cutoff, config: Config) -> dict[str, Any]:
-    frame = rows_at(known, cutoff, codes=np.array([code]), prior=bundle.prior)
+def _drivers(known: Known, bundle: Bundle, cutoff: Cutoff, config: Config) -> dict[str, Any]:
+    frame = rows_at(known, cutoff, codes=_HER_CODE, prior=bundle.prior)
     features = bundle_signals(known, frame, bundle)
     values = explain(bundle.factors, bundle.matched(features), bundle.recipes)
     by_signal = values.by_signal.iloc[0]
@@ -118,7 +116,7 @@ def _incidents(
     if not kinds:
         return []
     falls = blame(known, bundle, at=cutoff.at, customers=[customer_id], kinds=list(kinds), config=config).iloc[0]
-    frame = rows_at(known, cutoff, codes=known.codes_of(_ids(customer_id)), prior=bundle.prior)
+    frame = rows_at(known, cutoff, codes=_HER_CODE, prior=bundle.prior)
     margin = bundle.predict(
         bundle_signals(known, frame, bundle), voice_status=frame["voice_status"].to_numpy(str)
     )["margin"].to_numpy()  # fmt: skip
@@ -155,9 +153,3 @@ def _detail(events: Events, row: int) -> str:
     if "score" in events.columns and not np.isnan(events.columns["score"][row]):
         parts.append(f"score {events.columns['score'][row]:g}")
     return ", ".join(parts)
-
-
-def _ids(customer_id: str) -> Any:
-    import pyarrow as pa
-
-    return pa.array([customer_id], pa.string())
