@@ -68,6 +68,24 @@ def test_the_index_is_zero_for_the_same_spread_and_large_for_another() -> None:
     assert stability(bins, np.array([80, 10, 10, 0])) == pytest.approx(expected)
 
 
+def test_fewer_nulls_than_in_training_are_no_change_and_more_are() -> None:
+    """A window that began before a young company's first rows was null, and is known now."""
+    young = Bins((0.0, 1.0), (0.4, 0.2, 0.2, 0.2))
+    assert stability(young, np.array([50, 25, 25, 0])) == pytest.approx(0)
+    assert stability(young, np.array([45, 20, 25, 10])) < 0.02
+    assert stability(young, np.array([20, 10, 10, 60])) > 0.25
+    assert stability(young, np.array([0, 50, 50, 0])) > 0.25, "the known ones have changed"
+    assert stability(Bins((), (0.0, 1.0)), np.array([100, 0])) == 0
+
+
+def test_a_change_among_the_known_is_told_of_them() -> None:
+    young = Bins((0.0, 1.0), (0.4, 0.2, 0.2, 0.2))
+    told = drift._change(AMOUNT, young, np.array([10, 10, 80, 0]))
+    assert told.endswith("is above 1 for 80% of those of whom it is known, 25% in training")
+    told = drift._change(AMOUNT, young, np.array([10, 10, 10, 70]))
+    assert told.endswith("is not known for 70% of the customers, 20% in training")
+
+
 def test_a_pause_is_the_longest_time_without_a_row() -> None:
     days = ["2020-01-01", "2024-01-01", "2024-01-02", "2024-01-09", "2024-01-10"]
     times = pa.array(np.array(days, "datetime64[us]"), TIME)

@@ -9,7 +9,7 @@ import numpy as np
 from churn.drivers.tellings import plain_name
 from churn.jobs.survey import Survey
 from churn.models.bundle import Bundle
-from churn.models.reference import Bins, stability
+from churn.models.reference import Bins, Int64, compared, stability
 from churn.signals.recipes import SIGNALS, Recipe
 from churn.tables.findings import plural
 from churn.tables.history import DAY
@@ -48,7 +48,7 @@ def drift_warnings(bundle: Bundle, counts: Sequence[Sequence[Sequence[int]]]) ->
         if index > UNLIKE:
             _, recipe, each = max(found, key=lambda one: one[0])
             looks = f"{signal.capitalize()} look{'' if signal in _PLURALS else 's'} different from training"
-            change = _change(recipe, bundle.reference.bins[recipe.name], each / each.sum())
+            change = _change(recipe, bundle.reference.bins[recipe.name], each)
             fix = "check that the table is complete; if it is, train again: churn train"
             warnings.append(f"{looks} (PSI {index:.2f}): {change}; {fix}")
     return warnings
@@ -73,11 +73,12 @@ def table_warnings(bundle: Bundle, surveyed: Survey, *, cutoff: Cutoff) -> list[
     return warnings
 
 
-def _change(recipe: Recipe, bins: Bins, now: np.ndarray) -> str:
+def _change(recipe: Recipe, bins: Bins, counts: Int64) -> str:
     """The bin that has gained or lost most, in words."""
-    then = np.array(bins.shares)
+    then, now = compared(bins, counts)
     place = int(np.argmax(np.abs(now - then)))
-    told = f"{now[place]:.0%} of the customers, {then[place]:.0%} in training"
+    whom = "the customers" if len(now) == len(bins.shares) else "those of whom it is known"
+    told = f"{now[place]:.0%} of {whom}, {then[place]:.0%} in training"
     return f"{plain_name(recipe)} is {_range(recipe, bins, place)} for {told}"
 
 

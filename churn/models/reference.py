@@ -23,6 +23,7 @@ from churn.tables.contract import CONTRACT
 from churn.tables.history import DAY
 
 Float32 = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 Counts = list[Int64]
 """Of each feature, in the order of the recipes, how many rows are in each of its bins."""
@@ -102,14 +103,27 @@ def counts_of(reference: Reference, features: pd.DataFrame, recipes: Sequence[Re
     return found
 
 
+def compared(bins: Bins, counts: Int64) -> tuple[Floats, Floats]:
+    """Returns the shares of a feature's bins in training and now, to be held against each other.
+
+    Where fewer are null than in training, the shares are those of the rows that are not: windows that reached back
+    behind the first rows of a young company reach nothing but rows now, which is no change in its customers.
+    """
+    then, now = np.array(bins.shares), counts / max(int(counts.sum()), 1)
+    if now[-1] >= then[-1]:
+        return then, now
+    return then[:-1] / max(1 - then[-1], _RAREST), now[:-1] / (1 - now[-1])
+
+
 def stability(bins: Bins, counts: Int64) -> float:
-    """Returns the population stability index of a feature: 0 for the spread of training.
+    """Returns the population stability index of a feature: 0 for the spread of training, as `compared` tells it.
 
     >>> round(stability(Bins((1.0,), (0.5, 0.5, 0.0)), np.array([80, 20, 0])), 2)
     0.42
     """
-    then = np.maximum(bins.shares, _RAREST)
-    now = np.maximum(counts / max(int(counts.sum()), 1), _RAREST)
+    if bins.shares[-1] == 1:  # in training it was never known: no tree reads it
+        return 0.0
+    then, now = (np.maximum(shares, _RAREST) for shares in compared(bins, counts))
     return float(((now - then) * np.log(now / then)).sum())
 
 
