@@ -58,6 +58,9 @@ def work_folder(home: Path, *, key: str | None) -> Iterator[Path]:
         is_left = key is not None and not isinstance(error, (TableError, ConfigError))
         raise
     finally:
+        if not CAN_LOCK:  # Windows moves no folder in which a file is open; nothing is locked there anyway
+            release(held)
+            held = None
         if not is_left:
             _remove(folder)
         release(held)
