@@ -48,12 +48,6 @@ class OutputError(ChurnError):
     """A file cannot be written where the user asked for it."""
 
 
-class GateClosed(ChurnError):
-    """A gate said no: the job is done, and its answer is that the result must not be used as asked."""
-
-    exit_code = 1
-
-
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """Returns `; did you mean "..."?` for the closest known word, or an empty string.
 

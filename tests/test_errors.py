@@ -14,7 +14,6 @@ from churn.errors import (
     ChurnError,
     ConfigError,
     CutoffError,
-    GateClosed,
     LeakError,
     NotEnoughDataError,
     OutputError,
@@ -33,10 +32,6 @@ def test_a_users_mistake_ends_with_2(kind: type[ChurnError]) -> None:
     assert kind("one").exit_code == 2
     assert kind(["one", "two"]).problems == ("one", "two")
     assert str(kind(["one", "two"])) == "one\ntwo"
-
-
-def test_a_gate_that_says_no_ends_with_1() -> None:
-    assert GateClosed("no").exit_code == 1
 
 
 def test_only_a_close_word_is_meant() -> None:

@@ -22,7 +22,7 @@ from made_result import CANARY, CUTOFFS, made_result
 from churn.config import Config, parse_config
 from churn.delivery import store
 from churn.delivery.store import TrackingError, prepare_store, store_uri
-from churn.delivery.tracking import recent_runs, track_run, ui_command, ui_environment
+from churn.delivery.tracking import track_run, ui_command, ui_environment
 from churn.tables.atomic import claim, release
 
 TESTS = Path(__file__).parent
@@ -55,6 +55,13 @@ def client_of(home: Path) -> Any:
     from mlflow.tracking import MlflowClient
 
     return MlflowClient(tracking_uri=store_uri(config_at(home)))
+
+
+def statuses_of(home: Path) -> list[str]:
+    """How the project's runs have ended, sorted."""
+    client = client_of(home)
+    experiments = [each.experiment_id for each in client.search_experiments()]
+    return sorted(run.info.status for run in client.search_runs(experiments))
 
 
 @dataclass
@@ -159,28 +166,11 @@ class TestOneRun:
         assert client_of(home).get_run(run_id).data.tags["bundle"] == "0123456789abcdef"
 
 
-class TestRecentRuns:
-    def test_are_told_newest_first(self, home: Path) -> None:
-        runs = [track(home), track(home)]
-        told = recent_runs(config_at(home))
-        assert {run["run_id"] for run in told} == set(runs)
-        assert told[0]["started"] >= told[1]["started"]
-        assert told[0] | {"run_id": "", "started": ""} == {
-            "run_id": "", "started": "", "model_id": "0123456789abcdef", "status": "FINISHED", "auroc": 0.80,
-            "verdict": "Better than every simple rule: AUROC 0.800.",
-        }  # fmt: skip
-        assert len(recent_runs(config_at(home), limit=1)) == 1
-
-    def test_without_a_store_there_are_none_and_none_is_made(self, tmp_path: Path) -> None:
-        assert recent_runs(config_at(tmp_path)) == []
-        assert list(tmp_path.iterdir()) == []
-
-
 class TestNoRunStaysRunning:
     def test_an_exception_closes_it_as_failed(self, home: Path) -> None:
         with pytest.raises(UnicodeEncodeError, match="surrogates"):
             track(home, page="\ud800")
-        assert [run["status"] for run in recent_runs(config_at(home))] == ["FAILED"]
+        assert statuses_of(home) == ["FAILED"]
 
     def test_a_killed_process_leaves_one_that_the_next_start_closes(self, home: Path, tmp_path: Path) -> None:
         """A copy of the disk in the middle of a run is what a kill would leave: the run, and a lock nobody holds."""
@@ -190,15 +180,15 @@ class TestNoRunStaysRunning:
             def items(self) -> Any:
                 shutil.copytree(home, killed)
                 track(home)
-                statuses = sorted(run["status"] for run in recent_runs(config_at(home)))
+                statuses = statuses_of(home)
                 assert statuses == ["FINISHED", "RUNNING"], "another start leaves the run of a living process alone"
                 return super().items()
 
         track(home, plots=Slow())
-        assert [run["status"] for run in recent_runs(config_at(home))] == ["FINISHED", "FINISHED"]
-        assert [run["status"] for run in recent_runs(config_at(killed))] == ["RUNNING"]
+        assert statuses_of(home) == ["FINISHED", "FINISHED"]
+        assert statuses_of(killed) == ["RUNNING"]
         track(killed)
-        assert sorted(run["status"] for run in recent_runs(config_at(killed))) == ["FINISHED", "KILLED"]
+        assert statuses_of(killed) == ["FINISHED", "KILLED"]
         for project in (home, killed):
             assert list((project / "mlruns" / ".running").iterdir()) == []
 

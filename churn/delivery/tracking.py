@@ -23,13 +23,12 @@ from churn.delivery.store import (
     is_server,
     prepare_store,
     quiet_mlflow,
-    store_path,
     store_uri,
 )
 from churn.delivery.unsaid import voice_metrics
 from churn.tables.atomic import CAN_LOCK, claim, release
 
-__all__ = ["TrackingError", "recent_runs", "track_run", "ui_command", "ui_environment"]
+__all__ = ["TrackingError", "track_run", "ui_command", "ui_environment"]
 
 _TOKEN = "churn.token"
 _TRAINS_MODELS = {"mlflow.experimentKind": "custom_model_development"}
@@ -73,26 +72,6 @@ def track_run(
                 _log_figures(client, run, result, config)
                 _log_files(client, run, {**result, "run_id": run, "bundle": tags["bundle"]}, bundle, plots, page)
         return run
-
-
-def recent_runs(config: Config, *, limit: int = 20) -> list[dict[str, Any]]:
-    """Returns the latest runs, newest first: run_id, model_id, status, started, auroc, verdict. Makes no store.
-
-    Raises:
-        TrackingError: the store cannot be used.
-    """
-    path = store_path(config)
-    if path is not None and not path.exists():
-        return []
-    with quiet_mlflow():
-        prepare_store(config)
-        client = _client(config)
-        experiment = client.get_experiment_by_name(config.tracking.experiment)
-        if experiment is None:
-            return []
-        newest_first = ["attributes.start_time DESC", "attributes.run_id ASC"]
-        found = client.search_runs([experiment.experiment_id], order_by=newest_first, max_results=limit)
-        return [_summary(run) for run in found]
 
 
 def ui_command(config: Config, *, port: int = 5000) -> list[str]:
@@ -182,15 +161,6 @@ def _close_killed(client: Any, experiment: str, config: Config) -> None:
                 client.set_terminated(run.info.run_id, "KILLED")
         signed.unlink(missing_ok=True)
         release(held)
-
-
-def _summary(run: Any) -> dict[str, Any]:
-    started = dt.datetime.fromtimestamp(run.info.start_time / 1000, dt.UTC)
-    return {
-        "run_id": run.info.run_id, "model_id": run.data.tags.get("model_id"), "status": run.info.status,
-        "started": started.isoformat(timespec="seconds"), "auroc": run.data.metrics.get("model.auroc"),
-        "verdict": run.data.tags.get("verdict"),
-    }  # fmt: skip
 
 
 def _tags(result: Mapping[str, Any], config: Config, bundle: Path, fingerprint: Mapping[str, str]) -> dict[str, str]:

@@ -194,31 +194,6 @@ def calibration_in_the_large(y: npt.ArrayLike, p: npt.ArrayLike, *, weight: npt.
     return _mean(probability - outcome, weight)
 
 
-def all_metrics(y: npt.ArrayLike, p: npt.ArrayLike, *, rank: npt.ArrayLike | None = None) -> dict[str, float]:
-    """Returns every metric by name, NaN where it is undefined (one class only, no rows).
-
-    Args:
-        y: 1 for the customers who left, 0 for the others.
-        p: probabilities.
-        rank: score to rank on; default p. Give the raw score where calibration makes ties.
-    """
-    curve = _curve(y, p if rank is None else rank, None)
-    captured = capture_of(curve, shares=SHARES)[0]
-    named = {f"lift_at_{round(100 * share)}": found / share for share, found in zip(SHARES, captured, strict=True)}
-    named |= {f"capture_at_{round(100 * share)}": found for share, found in zip(SHARES, captured, strict=True)}
-    return {
-        "auroc": float(auroc_of(curve)[0]),
-        "average_precision": float(average_precision_of(curve)[0]),
-        **{name: float(value) for name, value in named.items()},
-        "brier": brier(y, p),
-        "log_loss": log_loss(y, p),
-        "ece": ece(y, p),
-        "ece_perfect": perfect_ece(p),
-        "calibration_slope": calibration_slope(y, p)[0],
-        "calibration_in_the_large": calibration_in_the_large(y, p),
-    }
-
-
 def _curve(y: npt.ArrayLike, score: npt.ArrayLike, weight: npt.ArrayLike | None) -> Gains:
     ranking = rank_rows(y, score=score)
     return gains(ranking, weight=_weights(weight, ranking.y.size)[ranking.order][np.newaxis, :])

@@ -1,4 +1,4 @@
-"""What a prediction is worth: gain at the contact budget, expected maximum profit, and the time it leaves to act."""
+"""What a prediction is worth: gain at the contact budget, and expected maximum profit."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import numpy.typing as npt
 from scipy.special import betainc
 from sklearn.isotonic import isotonic_regression
 
-from churn.models.gains import Floats, checked_outcome, checked_score, cumulate, gains, rank_rows, read_at
-
-NANOSECONDS_A_DAY = 86_400_000_000_000
+from churn.models.gains import checked_outcome, checked_score, cumulate, gains, rank_rows, read_at
 
 
 @dataclass(frozen=True)
@@ -119,28 +117,3 @@ def empc(
     mean = alpha / (alpha + beta)
     above = mean * (1 - betainc(alpha + 1, beta, bar)) - bar * (1 - betainc(alpha, beta, bar))
     return float((rows * rate * (clv - d) * above).sum() / rows.sum())
-
-
-def lead_time(first_alert: npt.ArrayLike, *, last_activity: npt.ArrayLike) -> Floats:
-    """Returns the days from the first alert to the last activity, one per customer; NaN where there was no alert.
-
-    Above 0 she came at least once more after the alert: there was an occasion to act. Below 0 the alert came too late.
-
-    Args:
-        first_alert: datetime64, NaT where she was never alerted, shape (n,).
-        last_activity: datetime64, shape (n,).
-
-    Raises:
-        ValueError: lengths that differ.
-
-    >>> lead_time(["2025-01-01", "NaT"], last_activity=["2025-01-11", "2025-01-11"]).tolist()
-    [10.0, nan]
-    """
-    alert = np.asarray(first_alert, dtype="datetime64[ns]")
-    last = np.asarray(last_activity, dtype="datetime64[ns]")
-    if alert.shape != last.shape:
-        raise ValueError(f"alerts have shape {alert.shape}, last activities {last.shape}")
-    is_known = ~(np.isnat(alert) | np.isnat(last))
-    days = np.full(alert.shape, np.nan)
-    days[is_known] = (last[is_known] - alert[is_known]).astype(np.int64) / NANOSECONDS_A_DAY
-    return days

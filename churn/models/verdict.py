@@ -124,7 +124,10 @@ def _gain(predictions: pd.DataFrame, contact: Contact, currency: str) -> dict[st
 
 
 def _lead_time(predictions: pd.DataFrame) -> dict[str, Any] | None:
-    """Days from the first alert (top tenth of a cutoff's list) to the last activity before leaving, of the leavers."""
+    """Days from the first alert (top tenth of a cutoff's list) to the last activity before leaving, of the leavers.
+
+    Above 0 she came at least once more: there was an occasion to act. Below 0 the alert came too late.
+    """
     limit = predictions.groupby("at")["margin"].transform(lambda margin: margin.quantile(1 - ALERT_SHARE))
     alerts = predictions[predictions["margin"] >= limit].groupby("customer")["at"].min()
     left = predictions[predictions["has_left"]].sort_values("at").groupby("customer").last()
