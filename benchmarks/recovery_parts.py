@@ -10,10 +10,13 @@ from figures import Check, Part, Table, interval, number
 Found = dict[str, Any]
 ENOUGH_CUSTOMERS = 5_000
 """Of fewer customers nothing is judged: the intervals are wider than the targets are far."""
+TARGETED_CUSTOMERS = 50_000
+"""The targets of the means speak of companies of this size; where some are measured, smaller ones stand beside them."""
 CAPTURED, HEARD, VOICED, VOCAL, NAMED = 0.95, 0.5, 0.95, 0.90, 0.90
 MOST_ECE = 0.005
 MOST_FALL = 0.02
 AT_CHANCE = 0.5
+NOTHING = "-"
 WIDEST = 1.0
 HEADER = ("what", "who", "AUROC", "lift@10 %", "Brier", "of the ceiling's advantage", "of it beyond the best rule")
 WHO = {
@@ -45,22 +48,41 @@ def parts_of(found: Sequence[Found]) -> list[Part]:
 
 
 def overall(found: Sequence[Found]) -> Part:
-    """Returns the means over the companies with signal beside their targets, with a line per company."""
+    """Returns the means over the companies with signal beside their targets, with a line per company.
+
+    Judged are the companies as large as the targets mean; the means of smaller ones are told without a target. Where
+    none is as large, all are judged.
+    """
     signal = [one for one in found if one["plan"]["regime"] != "no_signal"]
-    is_judged = any(_is_large(one) for one in signal)
-    checks = []
-    for _, path, least, what in MEANS:
-        mean, half, count = mean_of(_at(one, path) for one in signal)
-        if mean is None:
-            checks.append(Check(what, "-", f"at least {least:.0%}"))
-            continue
-        told = f"{mean:.1%} ± {half:.1%} ({count} companies)"
-        checks.append(Check(what, told, f"at least {least:.0%}", mean >= least if is_judged else None))
-    checks += [_of_what_can_be_seen(signal), _above_latest(signal, is_judged=is_judged)]
+    large = [one for one in signal if one["plan"]["customers"] >= TARGETED_CUSTOMERS]
+    judged = large or signal
+    checks = _means(judged, is_judged=any(_is_large(one) for one in judged))
+    if large:
+        smaller = _means([one for one in signal if one not in large], is_judged=False)
+        checks += [
+            Check(f"{check.what}; smaller companies", check.measured, "none")
+            for check in smaller
+            if check.measured != NOTHING
+        ]
     header = ("company", *(name for name, *_ in MEANS), "posterior's hits", "latest incident's", "ours")
     rows = [_summary(one) for one in found]
-    title = "Over all companies with signal, how much of what could be known is found"
-    return Part("means", title, checks, header, rows)
+    size = f" of {TARGETED_CUSTOMERS:,} customers" if large else ""
+    return Part(
+        "means", f"Over all companies with signal{size}, how much of what could be known is found", checks, header, rows
+    )
+
+
+def _means(found: Sequence[Found], *, is_judged: bool) -> list[Check]:
+    """The means of some companies beside their targets."""
+    checks = []
+    for _, path, least, what in MEANS:
+        mean, half, count = mean_of(_at(one, path) for one in found)
+        if mean is None:
+            checks.append(Check(what, NOTHING, f"at least {least:.0%}"))
+            continue
+        told = f"{mean:.1%} ± {half:.1%} ({count} {'company' if count == 1 else 'companies'})"
+        checks.append(Check(what, told, f"at least {least:.0%}", mean >= least if is_judged else None))
+    return [*checks, _of_what_can_be_seen(found), _above_latest(found, is_judged=is_judged)]
 
 
 def company_part(one: Found) -> Part:
@@ -136,7 +158,7 @@ def _of_what_can_be_seen(found: Sequence[Found]) -> Check:
     """How much of what can be known of who speaks, from what customers told before, the voice model has."""
     mean, half, count = mean_of(_at(one, ("voice", "share_of_seen")) for one in found)
     what = "voice model: share of who knows the equations, and what she told before"
-    return Check(what, "-" if mean is None else f"{mean:.1%} ± {half:.1%} ({count} companies)", "none")
+    return Check(what, NOTHING if mean is None else f"{mean:.1%} ± {half:.1%} ({count} companies)", "none")
 
 
 def name_of(one: Found) -> str:
@@ -149,7 +171,7 @@ def _above_latest(found: Sequence[Found], *, is_judged: bool) -> Check:
     mean, half, count = mean_of(_at(one, ("causes", "removal", "above_latest")) for one in found)
     what, target = "hits of the kind that is named, above the latest incident's", "interval above 0"
     if mean is None:
-        return Check(what, "-", target)
+        return Check(what, NOTHING, target)
     return Check(what, f"{mean:+.3f} ± {half:.3f} ({count} companies)", target, mean - half > 0 if is_judged else None)
 
 

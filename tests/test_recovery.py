@@ -84,6 +84,23 @@ def test_a_share_under_its_target_falls_short_and_a_small_company_is_not_judged(
     assert not shown.Results(parts.parts_of([small]), []).short
 
 
+def test_means_are_judged_on_companies_as_large_as_the_targets_mean_with_smaller_ones_beside_them() -> None:
+    parts = importlib.import_module("recovery_parts")
+    low = {**figures()["leave"], "share": {"mean": 0.7, "low": 0.6, "high": 0.8}}
+    large, small = figures(), figures(leave=low)
+    large["plan"] = {**large["plan"], "customers": 50_000}
+    what = "p_leave: share of the ceiling's AUROC beyond .5"
+
+    def told(*found: dict[str, Any]) -> dict[str, tuple[str, bool | None]]:
+        part = parts.overall(list(found))
+        return {check.what: (check.measured, check.is_met) for check in part.checks if check.what.startswith(what)}
+
+    both = told(large, small)
+    assert both[what] == ("96.0% ± 2.0% (1 company)", True)
+    assert both[f"{what}; smaller companies"] == ("70.0% ± 10.0% (1 company)", None)
+    assert told(small) == {what: ("70.0% ± 10.0% (1 company)", False)}, "without a large company all are judged"
+
+
 def test_drivers_of_silent_and_vocal_leavers_stand_side_by_side_and_a_missing_difference_falls_short() -> None:
     parts, shown = importlib.import_module("recovery_parts"), importlib.import_module("figures")
 
