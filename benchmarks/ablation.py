@@ -1,7 +1,7 @@
 """The benchmark of signals' worth: how much worse leaving is ranked without each group of them.
 
     python benchmarks/ablation.py [--quick] [--regime NAME ...] [--mechanism NAME ...] [--seeds N ...] [--customers N]
-                                  [--keep DIR [--tell]] [--write docs/signals.md] [--json]
+                                  [--months N] [--keep DIR [--tell]] [--write docs/signals.md] [--json]
 
 Every company with something to be heard is trained on without one group of signals at a time. Exit codes: 0 no group
 does harm beyond chance; 1 one does; 2 it cannot be run so. With `--keep` figures are kept in a folder, a company each,
@@ -75,8 +75,8 @@ def plans(given: argparse.Namespace) -> list[Plan]:
     chosen = given.regime or (["retail"] if given.quick else [name for name in regimes if name not in NO_SIGNAL])
     return [
         Plan(
-            regime=regime, mechanism=mechanism, seed=seed, customers=given.customers, months=MONTHS, is_varied=False,
-            cutoffs=FEWER_CUTOFFS.get(regime, CUTOFFS), asked=0, particles=0, futures=0,
+            regime=regime, mechanism=mechanism, seed=seed, customers=given.customers, months=given.months,
+            is_varied=False, cutoffs=FEWER_CUTOFFS.get(regime, CUTOFFS), asked=0, particles=0, futures=0,
         )
         for seed in given.seeds
         for regime in chosen
@@ -94,11 +94,12 @@ def part_of(found: Sequence[Found]) -> Part:
         if len(told := changes(found, group, outcome)) >= FEWEST and pooled(told)[1] > 0
     ]
     companies = ", ".join(dict.fromkeys(one["plan"]["name"] for one in found))
-    size = found[0]["plan"]["customers"]
+    size, months = found[0]["plan"]["customers"], found[0]["plan"]["months"]
     return Part(
         "what each group of signals is worth",
         "Change of the AUROC of p_leave (all eligible) and of p_silent (the quiet) when a group is left out: the "
-        f"weighted mean of {len(found)} simulated companies of {size:,} customers, 95 %. Below 0: it earns its place",
+        f"weighted mean of {len(found)} simulated companies of {size:,} customers over {months} months, 95 %. Below 0: "
+        "it earns its place",
         [Check("groups without which leaving is ranked better beyond chance", ", ".join(harmful) or "none", "none",
                not harmful if len(found) >= FEWEST else None)],
         ("left out", "features", "companies", "p_leave", "p_silent", "most in"),
@@ -171,7 +172,7 @@ def write_block(page: Path, results: Results) -> None:
 
 
 def _measured(plan: Plan, keep: Path | None, *, progress: Any) -> Found:
-    file = None if keep is None else keep / f"{plan.name.replace(' ', '-')}-{plan.customers}.json"
+    file = None if keep is None else keep / f"{plan.name.replace(' ', '-')}-{plan.customers}-{plan.months}.json"
     if file is not None and file.is_file():
         kept: Found = json.loads(file.read_text(encoding="utf-8"))
         return kept
@@ -188,6 +189,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--mechanism", nargs="+", choices=MECHANISMS, help="default: hazard, of retail both")
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS), help="a company of each regime each")
     parser.add_argument("--customers", type=int, help=f"of each company; default {CUSTOMERS:,}")
+    parser.add_argument("--months", type=int, default=MONTHS, help=f"of each company's history; default {MONTHS}")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep figures there, and take those that are there")
     parser.add_argument("--tell", action="store_true", help="measure nothing: tell all that --keep DIR holds")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="write the table between its marks on a page")

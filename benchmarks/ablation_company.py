@@ -26,6 +26,8 @@ ALL = "all signals"
 OUTCOMES = {"leave": ("has_left", "margin"), "silent": ("is_silent", "p_silent")}
 """What is ranked, and by which column; `silent` is asked of the quiet alone."""
 _PARTS = {
+    "windows of a year": r"\w+_365d$",
+    "windows of half a year": r"\w+_180d$",
     "own baselines": r"drift_",
     "breadth of the basket": r"basket_|categories_distinct|category_main_share",
     "channels": r"\w+_channels_distinct|\w+_channel_main_share",

@@ -21,7 +21,7 @@ def _benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
 def company(seed: int, **changes: float) -> dict[str, Any]:
     told = {name: {"mean": change, "low": change - 0.01, "high": change + 0.01} for name, change in changes.items()}
     contest = {"rows": 10, "auroc": {"mean": 0.8, "low": 0.7, "high": 0.9}, "changes": told}
-    plan = {"name": f"retail hazard {seed}", "regime": "retail", "customers": 5000}
+    plan = {"name": f"retail hazard {seed}", "regime": "retail", "customers": 5000, "months": 24}
     return {"plan": plan, "sizes": dict.fromkeys(changes, 3), "leave": contest, "silent": contest}
 
 
