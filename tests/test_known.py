@@ -9,11 +9,14 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from made_histories import codes, cutoff, every, known_of, moment, purchases, table, who
+from made_project import Project
 
+from churn.config import load_config
 from churn.models.frame import everybody_at, learn_prior, outcomes_of, rows, rows_at
-from churn.models.known import Known
+from churn.models.known import STANDING_COLUMNS, Known, prepare
 from churn.models.target import Target
 from churn.tables.history import DAY
+from churn.tables.sources import read_tables
 from churn.timeline.rhythm import Prior
 
 AT = cutoff("2024-06-01", horizon=28)
@@ -37,6 +40,26 @@ def coverage() -> Known:
                           "ana 2024-01-02 csat other", "ana 2024-01-03 csat self"),
         "incidents": table("incidents", "customer_id time kind", "ana 2024-01-15 late"),
     }, covers_from={"incidents": dt.date(2023, 1, 1)})  # fmt: skip
+
+
+def test_who_is_who_and_who_spoke_is_told_by_few_columns(project: Project) -> None:
+    """What is prepared of the columns that `churn check` holds is what is prepared of all."""
+    config = load_config(project.config)
+    tables, _ = read_tables(config)
+    few = {
+        name: table.select([each for each in table.column_names if each in STANDING_COLUMNS.get(name, [each])])
+        for name, table in tables.items()
+    }
+    whole, narrow = prepare(tables, config=config), prepare(few, config=config)
+    assert few["transactions"].num_columns < tables["transactions"].num_columns
+    assert narrow.customers.equals(whole.customers)
+    assert narrow.base.to_dict() == whole.base.to_dict()
+    for name in ("active", "bought", "returned", "voice"):
+        one, other = getattr(narrow, name), getattr(whole, name)
+        for what in ("starts", "time", "known"):
+            np.testing.assert_array_equal(getattr(one, what), getattr(other, what))
+        for column, values in one.columns.items():
+            np.testing.assert_array_equal(values, other.columns[column])
 
 
 def test_a_table_covers_from_its_first_row_that_was_visible_then_unless_it_is_configured() -> None:

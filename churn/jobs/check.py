@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from churn.jobs.common import check_activity, check_enough
 from churn.jobs.learning import Lesson, lesson_here
 from churn.jobs.schedule import Schedule, schedule_of
 from churn.models.frame import learn_prior, outcomes_of, rows, rows_at, why_not
-from churn.models.known import Known
+from churn.models.known import STANDING_COLUMNS, Known
+from churn.tables.memory import give_back
 from churn.tables.shape import Shape, shape_of, together
 from churn.tables.shape_findings import shape_issues
 from churn.timeline.cutoffs import moment_of, purged
@@ -32,14 +34,18 @@ def check(config: Config, *, progress: Callable[[str], None] = lambda _: None) -
         ChurnError: the tables cannot be read at all.
     """
     shapes: list[Shape] = []
-    lesson = lesson_here(config, progress=progress, look=lambda tables: shapes.append(shape_of(tables)))
+    lesson = lesson_here(
+        config, progress=progress, look=lambda tables: shapes.append(shape_of(tables)), columns=STANDING_COLUMNS
+    )
     issues = [*lesson.issues, *shape_issues(together(shapes), config)]
-    known = lesson.known
+    known = replace(lesson.known, tables={})  # their rows are not read again
     check_activity(known.base, config.activity)
     told: dict[str, Any] = {
         "is_usable": False, "findings": [issue.to_dict() for issue in issues], "history": _history(lesson),
         "sample": lesson.sample, "problems": [], "horizon": None, "population": None,
     }  # fmt: skip
+    del lesson
+    give_back()
     progress("looking at rhythm, population and voice")
     try:
         schedule = schedule_of(config, known)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 _CHOSEN = ":chosen"
 _SHARE = 1
 """Of the memory for tables: nothing is written beside what is learnt from, and most of it will be held together."""
+NO_COLUMNS: Mapping[str, Collection[str]] = MappingProxyType({})
 Progress = Callable[[str], None]
 Signals = Callable[[Known, pd.DataFrame, Sequence[Recipe], Target, Prior], pd.DataFrame]
 """Computes the signals of a frame's rows; see `signals_of`."""
@@ -89,9 +91,16 @@ def lesson_of(config: Config, *, progress: Progress) -> AbstractContextManager[L
 
 
 def lesson_here(
-    config: Config, *, progress: Progress, look: Callable[[Mapping[str, pa.Table]], None] = lambda _: None
-) -> Lesson:
-    """Returns what to learn from, read on this machine; `look` is shown the tables of every bucket of customers.
+    config: Config, *, progress: Progress, look: Callable[[Mapping[str, pa.Table]], None] = lambda _: None,
+    columns: Mapping[str, Collection[str]] = NO_COLUMNS,
+) -> Lesson:  # fmt: skip
+    """Returns what to learn from, read on this machine.
+
+    Args:
+        config: the project.
+        progress: told what goes on.
+        look: shown the tables of every bucket of customers, with all of their columns.
+        columns: all that is held of a table; everything of a table that is not named.
 
     Raises:
         ChurnError: unusable tables.
@@ -99,28 +108,41 @@ def lesson_here(
     progress("reading tables")
     with open_buckets(config, work=config.directory / WORK, share=_SHARE, progress=progress) as buckets:
         told, bases = [], []
+        known: Known | None = None
         pace = Pace("looking at who comes", total=buckets.count, progress=progress, unit="customers")
         for number in range(buckets.count):
-            known = prepare(buckets.read(number), config=config)
-            look(known.tables)
+            known = None  # one bucket at a time
+            tables = buckets.read(number)
+            look(tables)
+            known = prepare(_narrowed(tables, columns), config=config)
+            del tables
             told.append(attendance(known))
             bases.append(known.base)
             if buckets.count > 1:
                 pace.tell(len(known.customers))
         everybody = appended(told)
         chosen = sampled(everybody, config.engine.training_customers)
-        if buckets.count > 1 or len(chosen) < len(everybody.customers):
-            known = prepare(_tables_of(buckets, chosen), config=config, base=together(bases))
+        if known is None or buckets.count > 1 or len(chosen) < len(everybody.customers):
+            known = None
+            known = prepare(_tables_of(buckets, chosen, columns), config=config, base=together(bases))
     give_back()
     signals = partial(_signals_here, threads_of(config))
     return Lesson(known, buckets.issues, len(everybody.customers), everybody.active, signals)
 
 
-def _tables_of(buckets: Buckets, chosen: pa.Array) -> dict[str, pa.Table]:
+def _narrowed(tables: Mapping[str, pa.Table], columns: Mapping[str, Collection[str]]) -> dict[str, pa.Table]:
+    """The tables with those of their columns that are to be held."""
+    return {
+        name: table.select([column for column in table.column_names if column in columns[name]])
+        if name in columns else table for name, table in tables.items()
+    }  # fmt: skip
+
+
+def _tables_of(buckets: Buckets, chosen: pa.Array, columns: Mapping[str, Collection[str]]) -> dict[str, pa.Table]:
     """The rows of the chosen customers, in the order of the contract whatever the buckets."""
     pieces: dict[str, list[pa.Table]] = {}
     for number in range(buckets.count):
-        for name, table in buckets.read(number).items():
+        for name, table in _narrowed(buckets.read(number), columns).items():
             here = table.filter(pc.is_in(table["customer_id"], value_set=chosen))
             pieces.setdefault(name, []).append(here)
     return {name: merged(parts) for name, parts in pieces.items()}

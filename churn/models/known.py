@@ -19,6 +19,16 @@ from churn.timeline.population import Standing, standing
 from churn.timeline.rhythm import purchases, refunds, visits
 from churn.timeline.voice import voice_events
 
+STANDING_COLUMNS = {
+    "transactions": ("customer_id", "time", "available_at", "amount", "order_id", "is_return"),
+    "visits": ("customer_id", "time", "available_at"),
+    "contacts": ("customer_id", "time", "available_at", "is_complaint"),
+    "incidents": ("customer_id", "time", "available_at"),
+    "feedback": (
+        "customer_id", "time", "available_at", "kind", "author", "score", "score_min", "score_max", "higher_is_better",
+    ),
+}  # fmt: skip
+"""The columns by which cutoffs, populations, outcomes and voice are told; of every other table they need all."""
 _LOOKED_INTO = ("invitations", "subscriptions", "treatments")
 
 
