@@ -23,6 +23,7 @@ TABLE_NAMES = (
 RHYTHM_POPULATION = "rhythm"
 CONTRACT_POPULATION = "contract"
 _POPULATION = re.compile(r"active:(?P<days>[1-9]\d*)(:(?P<orders>[1-9]\d*))?")
+_DATA = (".csv", ".tsv", ".txt", ".parquet", ".xlsx")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -230,6 +231,9 @@ def load_config(path: Path) -> Config:
         source = path.read_text(encoding="utf-8-sig")
         given = tomllib.loads(source)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        if path.suffix.lower() in _DATA:
+            fix = f"the churn.toml that says how to read it is written by: churn init --from {path.parent}"
+            raise ConfigError(f"--config {path} is a file of data; {fix}") from None
         raise ConfigError(f"{path} is not readable as TOML: {error}") from None
     return parse_config(given, directory=path.parent, source=source, name=path.name)
 

@@ -77,7 +77,8 @@ class Terminal:
             return
         config = Path(told["config"])
         check, train = self.command("check", config=config), self.command("train", config=config)
-        lines = [f"wrote {config}", *(f"  {line}" for line in told["tables"]), *told["missing"]]
+        lines = [f"wrote {config}", *(f"  {line}" for line in told["tables"])]
+        lines += [*(f"not read: {line}" for line in told["not_read"]), *told["missing"]]
         self._lines(
             [*lines, "", "next:", "  read it and mend what is missing or guessed wrong", f"  {check}", f"  {train}"]
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from churn.delivery.labels import SILENT_MODELS
 from churn.delivery.unsaid import unsaid
+from churn.tables.findings import plural
 from churn.timeline.population import REASONS
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def check_lines(told: Mapping[str, Any], *, command: Command) -> list[str]:
     """The usability report: history, findings, horizon, population, and the answer."""
     history = told["history"]
     lines = [
-        f"History   {history['first']} to {history['last']}, {history['customers']:,} customers, "
+        f"History   {history['first']} to {history['last']}, {plural(history['customers'], 'customer')}, "
         f"{history['active_customers']:,} of them ever active",
         "", f"Findings  {len(told['findings'])}", *(line for finding in told["findings"] for line in _finding(finding)),
     ]  # fmt: skip

@@ -9,11 +9,11 @@ from churn.config import Config, load_config
 from churn.errors import OutputError, TableError
 from churn.tables.atomic import write_atomically
 from churn.tables.files import READABLE
-from churn.tables.guess import guess_config, template_config
+from churn.tables.guess import NOT_READ, guess_config, template_config
 
 
 def init(directory: Path, *, source: Path | None) -> dict[str, Any]:
-    """Writes `directory/churn.toml` and returns where it is, which tables it maps, and what is left to fill in.
+    """Writes `directory/churn.toml` and returns where it is, what it reads, what not, and what is left to fill in.
 
     Raises:
         OutputError: there is a churn.toml already, or it cannot be written.
@@ -28,7 +28,7 @@ def init(directory: Path, *, source: Path | None) -> dict[str, Any]:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{directory} cannot be made: {error.strerror}") from None
+        raise OutputError(f"{directory} cannot be made: {error.strerror}; choose another folder") from None
     write_atomically(path, lambda new: new.write_text(text, encoding="utf-8"))
     return {"config": str(path), **_mapped(load_config(path))}
 
@@ -39,7 +39,7 @@ def _has_files(source: Path) -> bool:
 
 
 def _mapped(config: Config) -> dict[str, list[str]]:
-    """The tables whose files are there, and what is left for the user to fill in."""
+    """The tables whose files are there, files that are no table's, and what is left for the user to fill in."""
     found, missing = [], []
     for name, table in config.tables.items():
         if table.path is not None and config.resolve(table.path).exists():
@@ -47,4 +47,5 @@ def _mapped(config: Config) -> dict[str, list[str]]:
             found.append(f"{name}: {table.path} ({columns})")
         else:
             missing.append(f"fill in [tables.{name}]: set its path and columns; {table.path} is a placeholder")
-    return {"tables": found, "missing": missing}
+    unread = [line.removeprefix(NOT_READ) for line in config.source.splitlines() if line.startswith(NOT_READ)]
+    return {"tables": found, "missing": missing, "not_read": unread}

@@ -61,7 +61,7 @@ def files_of(config: Config, pattern: str) -> list[Path]:
         found = [child for child in map(config.resolve, names) if child.is_file()]
     if not found:
         what = "has no CSV or Parquet file in it" if path.is_dir() else f"does not exist{_nearby(path)}"
-        raise TableError(f"{pattern} {what}")
+        raise TableError(f"{pattern} {what}; say in churn.toml where it is")
     return sorted(found)
 
 

@@ -17,6 +17,8 @@ from churn.tables.quoting import identifier, literal
 from churn.tables.synonyms import COLUMN_WORDS, SENSITIVE_WORDS, TABLE_WORDS, UNIT_PRICES, plain_name, words_of
 from churn.tables.template import PLACEHOLDERS, SETTINGS, placeholder
 
+NOT_READ = "# Not read: "
+"""How a line of the guessed `churn.toml` begins that names a file which is no table's, and why."""
 _LEAST_SCORE = 3
 _TELLING = {
     "transactions": ("amount", "quantity", "order_id"),
@@ -100,7 +102,7 @@ def _assign(looks: Sequence[Glimpse]) -> tuple[dict[str, _Guess], dict[str, list
     fits = [(look, max(_guesses(look), key=lambda guess: guess.score, default=None)) for look in looks]
     for look, guess in fits:
         if guess is None or guess.score < _LEAST_SCORE:
-            unknown.append(look.path.name)
+            unknown.append(f"{look.path.name} ({_why_unknown(look)})")
             continue
         rival = chosen.get(guess.table)
         if rival is None or guess.score > rival.score:
@@ -123,17 +125,35 @@ def _guesses(look: Glimpse) -> Iterator[_Guess]:
 
 def _mapping(table: str, look: Glimpse) -> dict[str, str]:
     """Our columns and the source's column for each: the most telling name wins; a column serves once."""
-    plain: dict[str, str] = {}
-    for column in look.columns:
-        plain.setdefault(plain_name(column), column)
     mapping: dict[str, str] = {}
-    for ours, names in COLUMN_WORDS[table].items():
+    for ours, candidates in _named(table, look).items():
         kind = CONTRACT[table].column(ours).kind
-        candidates = [plain[name] for name in dict.fromkeys((ours, *names)) if name in plain]
         fitting = [column for column in candidates if column not in mapping.values() and _fits(look, column, kind)]
         if fitting:
             mapping[ours] = fitting[0]
     return mapping
+
+
+def _named(table: str, look: Glimpse) -> dict[str, list[str]]:
+    """The source's columns that are called what each of ours may be called, the most telling name first."""
+    plain: dict[str, str] = {}
+    for column in look.columns:
+        plain.setdefault(plain_name(column), column)
+    words = COLUMN_WORDS[table].items()
+    return {ours: [plain[name] for name in dict.fromkeys((ours, *names)) if name in plain] for ours, names in words}
+
+
+def _why_unknown(look: Glimpse) -> str:
+    """What keeps a file from being the first table that it has the names for."""
+    for table in TABLE_NAMES:
+        contract, named = CONTRACT[table], _named(table, look)
+        if all(named[ours] for ours in contract.required):
+            for ours in contract.required:
+                kind = contract.column(ours).kind
+                if not any(_fits(look, column, kind) for column in named[ours]):
+                    what = "times that are all written in one way" if kind == "time" else "numbers"
+                    return f'looks like {table}, but its column "{named[ours][0]}" does not hold {what}'
+    return "no table's columns are in it, or not under names that are known here"
 
 
 def _fits(look: Glimpse, column: str, kind: Kind) -> bool:
@@ -253,8 +273,7 @@ def _attribute_lines(guess: _Guess) -> list[str]:
 
 
 def _remarks(unknown: Sequence[str], unread: Sequence[str], absent: Sequence[str]) -> str:
-    lines = [f"# Not read: {name} (no table's columns are in it)" for name in unknown]
-    lines += [f"# Not read: {problem}" for problem in unread]
+    lines = [NOT_READ + problem for problem in (*unknown, *unread)]
     if absent:
         lines.append(f"# No file found for: {', '.join(absent)}. A table that is absent switches its signals off.")
     return "\n".join(lines) + "\n" if lines else ""

@@ -23,6 +23,9 @@ Int64 = npt.NDArray[np.int64]
 MOST_UNREADABLE = 0.01
 """A table with a larger share of unreadable values in one column is refused."""
 
+MOST_OF_ALL = 0.9
+"""With a smaller share unreadable, a column is written in several ways rather than in another one than expected."""
+
 VALUE, PROBLEM, LOCAL = ":value", ":problem", ":local"
 """Suffixes of the columns that travel beside the values until the rows are sifted."""
 HASH, ROW, BUCKET = ":hash", ":row", ":bucket"
@@ -109,13 +112,12 @@ class Sieve:
             values["available_at"] = self._known(batch, values)
         self.rows += raw.num_rows
         self.kept += int(batch.is_kept.sum())
-        own = [field for field in (BUCKET,) if field in raw.column_names]
         arrays = [values[field.name] if field.name in values else raw[field.name] for field in self.schema]
         tidy = pa.table(
             [array.cast(field.type) for array, field in zip(arrays, self.schema, strict=True)], schema=self.schema
         )
-        for name in own:
-            tidy = tidy.append_column(name, raw[name])
+        if BUCKET in raw.column_names:
+            tidy = tidy.append_column(BUCKET, raw[BUCKET])
         return tidy if batch.is_kept.all() else tidy.filter(pa.array(batch.is_kept))
 
     def issues(self) -> list[Issue]:
@@ -161,7 +163,8 @@ class Sieve:
             more = ", ..." if found.count > len(found.rows) else ""
             return (
                 f"{share} {'holds' if found.count == 1 else 'hold'} no readable {_KINDS.get(column.kind, 'value')} "
-                f"(rows {shown}{more}; written like {found.shape}); {_remedy(column, found.shape, self.table)}"
+                f"(rows {shown}{more}; written like {found.shape}); "
+                + _remedy(column, found.shape, self.table, is_mixed=found.count < MOST_OF_ALL * self.rows)
             )
         if found.code == "time_out_of_range" and found.column == self._time_column:
             setting = f"tables.{self.table}.time_format"
@@ -251,14 +254,22 @@ class Sieve:
         return pc.max_element_wise(time.cast(pa.int64()), known.cast(pa.int64())).cast(time.type)
 
 
-def _remedy(column: Column, shape: str, table: str) -> str:
+def _remedy(column: Column, shape: str, table: str, *, is_mixed: bool) -> str:
+    """What to do about values that are written like `shape`; mixed ones stand among others that can be read."""
     setting = f"tables.{table}"
+    if column.kind in ("time", "clock") and is_mixed:
+        return (
+            "the other rows are written otherwise: write all times in one way, such as 2025-03-01, or read both ways "
+            f"in {setting}.query, as docs/findings.md shows"
+        )
     if column.kind in ("time", "clock"):
         digits = shape.removesuffix(".9")
         if digits.isdigit() and len(digits) >= 9:
             unit = "epoch_s" if len(digits) <= 11 else "epoch_ms" if len(digits) <= 14 else "epoch_us"
             return f'set {setting}.time_format = "{unit}"'
-        return f'set {setting}.time_format, such as "%d/%m/%Y" (day first) or "%m/%d/%Y" (month first)'
+        sign = next((each for each in "./-" if each in shape), "/")
+        formats = [sign.join(parts) for parts in (("%d", "%m", "%Y"), ("%m", "%d", "%Y"))]
+        return f'set {setting}.time_format, such as "{formats[0]}" (day first) or "{formats[1]}" (month first)'
     if column.kind in ("money", "number") and "," in shape:
         return f'set {setting}.decimal = "," if the comma is the decimal sign'
     if column.kind in ("money", "number"):
