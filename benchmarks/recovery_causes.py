@@ -25,6 +25,9 @@ RULES = ("most common kind", "latest incident", "worst recent incident")
 DRIVERS = "features of the kind"
 REMOVAL = "without the kind"
 POSTERIOR = "posterior"
+FADING, SPEAKING = ("spend", "visits", "rhythm"), ("service", "feedback")
+FEWEST_LEAVERS = 30
+"""Silent, or vocal: fewer have no mean worth telling."""
 
 
 def causes_found(
@@ -118,32 +121,46 @@ def _by_rules(learnt: Learnt, rows: pd.DataFrame, kinds: list[str]) -> dict[str,
     return found
 
 
-def drivers_side_by_side(learnt: Learnt, factors: Factors) -> dict[str, Any]:
+def drivers_side_by_side(company: Company, learnt: Learnt, factors: Factors) -> dict[str, Any]:
     """Returns the mean driver by signal of silent and of vocal leavers at the last test cutoff, and the difference.
 
-    Vocal is who has spoken before the cutoff or until the window closes; silent is who was quiet and stayed so.
+    Vocal is who has spoken before the cutoff or until the window closes; silent is who was quiet and stayed so. Under
+    `ahead` the same of those alone whose exit still lies ahead: of the others the model knows that they have stopped,
+    and who stops at once has stopped more plainly than who fades.
     """
     told, features = features_at(learnt, learnt.last)
     left = told["has_left"].to_numpy()
     was_quiet, spoke = (told["voice_status"] == "quiet").to_numpy(), told["has_spoken"].to_numpy()
     silent, vocal = left & was_quiet & ~spoke, left & ((told["voice_status"] == "already_vocal").to_numpy() | spoke)
-    if min(silent.sum(), vocal.sum()) < 30:
-        return {"silent": int(silent.sum()), "vocal": int(vocal.sum())}
+    exits = company.people["exit_time"].reindex(told["customer_id"])
+    is_ahead = (exits >= pd.Timestamp(learnt.last, unit="us", tz="UTC")).to_numpy()
     some = silent | vocal
+    found: dict[str, Any] = {"silent": int(silent.sum()), "vocal": int(vocal.sum())}
+    if min(found["silent"], found["vocal"]) < FEWEST_LEAVERS:
+        return found
     values, _ = explained(learnt, factors, features[some].reset_index(drop=True))
-    group = silent[some]
-    by_signal = values.by_signal.assign(
-        fading=lambda one: one[[name for name in ("spend", "visits", "rhythm") if name in one]].sum(axis=1),
-        speaking=lambda one: one[[name for name in ("service", "feedback") if name in one]].sum(axis=1),
+    found["signals"] = _differences(values.by_signal, silent[some])
+    ahead = {"silent": int((silent & is_ahead).sum()), "vocal": int((vocal & is_ahead).sum())}
+    if min(ahead.values()) >= FEWEST_LEAVERS:
+        few = is_ahead[some]
+        found["ahead"] = {**ahead, "signals": _differences(values.by_signal[few], silent[some][few])}
+    return found
+
+
+def _differences(by_signal: pd.DataFrame, is_silent: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    """The mean of each driver of silent and of other leavers, and their difference with its normal 95 % interval."""
+    both = by_signal.assign(
+        fading=lambda one: one[[name for name in FADING if name in one]].sum(axis=1),
+        speaking=lambda one: one[[name for name in SPEAKING if name in one]].sum(axis=1),
     )
     table = {}
-    for name, column in by_signal.items():
+    for name, column in both.items():
         numbers = column.to_numpy()
-        ours, theirs = numbers[group], numbers[~group]
+        ours, theirs = numbers[is_silent], numbers[~is_silent]
         wide = 1.96 * float(np.sqrt(ours.var() / len(ours) + theirs.var() / len(theirs)))
         gap = float(ours.mean() - theirs.mean())
         table[str(name)] = {
             "silent": float(ours.mean()), "vocal": float(theirs.mean()),
             "difference": {"mean": gap, "low": gap - wide, "high": gap + wide},
         }  # fmt: skip
-    return {"silent": int(silent.sum()), "vocal": int(vocal.sum()), "signals": table}
+    return table

@@ -62,7 +62,7 @@ def _figures(company: Company, *, keep: Path | None, progress: Progress) -> dict
         "voice": voice_found(company, now, voice),
         "coverage": coverage(now),
         "causes": causes_found(company, now, factors, voice, told),
-        "drivers": drivers_side_by_side(now, factors),
+        "drivers": drivers_side_by_side(company, now, factors),
         "judged": {name: judged[name] for name in ("ablation", "lead_time", "verdict")},
         "metrics": {name: judged["metrics"].get(name) for name in ("model", "model_silent", *BASELINES)},
         "difference": judged["differences"][judged["verdict"]["best_baseline"]]["auroc"],

@@ -199,6 +199,10 @@ def _driver_checks(one: Found) -> list[Check]:
         found.append(
             Check(what + ", silent minus vocal", shown, "interval off 0", edge > 0 if _is_large(one) else None)
         )
+    ahead = one["drivers"].get("ahead")
+    if ahead is not None:
+        what = f"fading alone, of {ahead['silent']} silent and {ahead['vocal']} vocal leavers whose exit lies ahead"
+        found.append(Check(what, interval(ahead["signals"]["fading"]["difference"], is_difference=True), "none"))
     return found
 
 

@@ -116,6 +116,10 @@ def test_drivers_of_silent_and_vocal_leavers_stand_side_by_side_and_a_missing_di
         assert len(shown.Results([part], []).short) == short
         (table,) = [one for one in part.more if one.header[:3] == ("signal", "silent", "vocal")]
         assert [row[0] for row in table.rows] == ["fading", "speaking"]
+    drivers["ahead"] = {"silent": 60, "vocal": 31, "signals": {"fading": told(0.7, 0.3), "speaking": told(0.0, 0.0)}}
+    last = parts.company_part(figures(drivers=drivers)).checks[-1]
+    assert last.what == "fading alone, of 60 silent and 31 vocal leavers whose exit lies ahead"
+    assert (last.measured, last.is_met) == ("+0.400 [+0.300, +0.500]", None)
 
 
 def test_the_page_keeps_what_was_written_by_hand(tmp_path: Path) -> None:
