@@ -73,8 +73,20 @@ def test_who_speaks_is_learnt_judged_and_carried_by_the_bundle(project: Project)
 
 
 def test_nothing_is_left_lying_about(project: Project) -> None:
-    odd = [path for path in project.directory.rglob("*") if path.name.startswith((".churn-tmp-", ".draft-"))]
+    odd = [path for path in project.directory.rglob("*") if path.name.startswith((".churn-tmp-", ".draft"))]
     assert odd == []
+
+
+@pytest.mark.parametrize("models", ["visits.parquet", "visits.parquet/models"])
+def test_a_folder_for_models_that_cannot_be_made_is_told_before_the_work(
+    project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str], models: str
+) -> None:
+    copy = project.copied(tmp_path / "shop")
+    copy.config.write_text(f'models = "{models}"\n' + copy.config.read_text(encoding="utf-8"), encoding="utf-8")
+    told = run(capsys, "train", "--config", str(copy.config))
+    assert told.code == 2
+    assert "visits.parquet is a file, not a folder" in told.err
+    assert "reading tables" not in told.err
 
 
 def test_rows_in_another_order_and_one_thread_give_the_same_model(project: Project, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +101,21 @@ def store_scores(scores: pd.DataFrame | pa.RecordBatchReader, config: Config, *,
     """
     output = _output_of(config)
     write_scores_to(scores, url=output.url.get_secret_value(), table=output.table, is_whole=is_whole)
+
+
+def check_models_folder(config: Config) -> None:
+    """Refuses a folder for models that cannot be made or written; nothing is made here.
+
+    Raises:
+        OutputError: it is a file, or read-only.
+    """
+    models = config.resolve(config.models)
+    there = next(path for path in (models, *models.parents) if path.exists())
+    fix = "set `models` in churn.toml to another folder"
+    if not there.is_dir():
+        raise OutputError(f"no model can be kept in {models}: {there} is a file, not a folder; {fix}")
+    if not os.access(there, os.W_OK):
+        raise OutputError(f"no model can be kept in {models}: {there} is read-only for you; {fix}")
 
 
 def check_page_out(out: Path) -> None:

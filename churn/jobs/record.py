@@ -22,7 +22,7 @@ from churn.models.backtest import Material
 from churn.models.baselines import BASELINES
 from churn.models.factors import Factors
 from churn.models.frame import why_not
-from churn.tables.atomic import write_atomically
+from churn.tables.atomic import in_plain_words, write_atomically
 from churn.timeline.population import counts_of
 
 
@@ -33,23 +33,28 @@ def record_of(home: Path) -> Path:
 
 def keep_record(
     result: dict[str, Any], pictures: dict[str, bytes], *, config: Config, home: Path, data: dict[str, str]
-) -> None:
-    """Writes result, pictures and page beside the bundle, then tracks the run; sets `run_id`, or adds a warning.
+) -> tuple[str | None, list[str]]:
+    """Writes result, pictures and page beside the bundle, and returns the id of the run that tracks them, or warnings.
 
     A store that fails costs the run, never the model.
+
+    Raises:
+        OutputError: the folder of the models cannot be written.
     """
     page = report_page(result, plots=pictures, currency=config.currency)
     record = record_of(home)
-    record.mkdir(exist_ok=True)
+    with in_plain_words(record):
+        record.mkdir(exist_ok=True)
     for name, picture in pictures.items():
         write_atomically(record / f"{name}.png", methodcaller("write_bytes", picture))
     write_atomically(record / "report.html", lambda new: new.write_text(page, encoding="utf-8"))
     text = json.dumps(plain(result), indent=1, ensure_ascii=False, allow_nan=False)
     write_atomically(record / "result.json", lambda new: new.write_text(text, encoding="utf-8"))
     try:
-        result["run_id"] = track_run(result, config=config, bundle=home, plots=pictures, page=page, fingerprint=data)
+        run_id = track_run(result, config=config, bundle=home, plots=pictures, page=page, fingerprint=data)
     except ChurnError as error:
-        result["warnings"] += error.problems
+        return None, list(error.problems)
+    return run_id, []
 
 
 def pictures_of(

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from churn.config import Config
-from churn.drivers.contributions import explain
+from churn.drivers.contributions import Contributions, explain
 from churn.jobs.audit import audit
 from churn.jobs.common import check_activity, check_enough
 from churn.jobs.hearing import voice_learnt
 from churn.jobs.learning import lesson_of
-from churn.jobs.material import material_of
+from churn.jobs.material import Made, material_of
+from churn.jobs.outputs import check_models_folder
 from churn.jobs.record import keep_record, pictures_of, population_of, silence_of, strengths_of
 from churn.jobs.schedule import Schedule, schedule_of
 from churn.jobs.tuning import tuned_by
@@ -49,66 +51,90 @@ def train(
         progress: told what is done.
 
     Raises:
-        ChurnError: unusable tables, too little data, a leaking signal, or no Optuna where there are trials.
+        ChurnError: unusable tables, too little data, a leaking signal, no Optuna where there are trials, or a folder
+            for models that cannot be written.
     """
     started = time.monotonic()
     if trials is not None:
         check_tunable(trials)
+    check_models_folder(config)
     give_back_large_at_once()
     with lesson_of(config, progress=progress) as lesson:
-        known = lesson.known
-        check_activity(known.base, config.activity)
-        schedule = schedule_of(config, known)
+        check_activity(lesson.known.base, config.activity)
+        schedule = schedule_of(config, lesson.known)
         made = material_of(config, lesson, schedule, progress=progress)
-    material, recipes = made.material, made.recipes
-    rows_before, _, frame_before = material.training_rows(schedule.tests[0].at)
+    first, settled = schedule.tests[0], lesson.known.settled
+    rows_before, _, frame_before = made.material.training_rows(first.at)
     check_enough(frame_before["customer"], has_left=rows_before.has_left)
     progress("looking for signals that know the future")
-    leak = audit(config, made, rows_before, first=schedule.tests[0], is_whole=not lesson.sample, allow_leak=allow_leak)
+    leak = audit(config, made, rows_before, first=first, is_whole=not lesson.sample, allow_leak=allow_leak)
     tuned = None
     if trials is not None:
-        material, tuned = tuned_by(material, by=schedule.tests[0].at, trials=trials, progress=progress)
+        grown, tuned = tuned_by(made.material, by=first.at, trials=trials, progress=progress)
+        made = replace(made, material=grown)
+    material = made.material
     predictions = run_backtest(
-        material, schedule.tests, settled=known.settled, families=_families(recipes), progress=progress
+        material, schedule.tests, settled=settled, families=_families(made.recipes), progress=progress
     )
     labels = {cutoff.at: cutoff.label for cutoff in schedule.tests}
     progress("judging")
     judged = judge(predictions, labels=labels, contact=config.contact, currency=config.currency, seed=config.seed)
     progress("final model")
+    final = _final_model(config, made, schedule, tuned)
+    if judged["verdict"]["is_promoted"]:
+        promote(final.home)
+    progress("drawing, reporting and tracking")
+    result = {
+        "schema": RESULT_SCHEMA, "run_id": None, **final.told, "project": config.directory.absolute().name,
+        "target": schedule.target.to_dict(), "cutoffs": list(labels.values()),
+        "training_cutoffs": {**_training(material, schedule), **lesson.sample},
+        "population": population_of(material, schedule, predictions), **judged, "leak": leak,
+        "horizon": schedule.horizon, "silence": silence_of(final.bundle.factors, predictions),
+        "findings": [issue.to_dict() for issue in lesson.issues],
+        "notes": [*lesson.notes, *final.notes], "warnings": [],
+    }  # fmt: skip
+    pictures = pictures_of(result, predictions, final.values.by_feature, final.explained)
+    run_id, warnings = keep_record(result, pictures, config=config, home=final.home, data=final.bundle.training["data"])
+    return {**result, "run_id": run_id, "warnings": warnings, "seconds": round(time.monotonic() - started, 1)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Final:
+    """The final model on disk.
+
+    Attributes:
+        home: its folder.
+        bundle: the model.
+        explained: some of the latest rows, to be drawn.
+        values: what moves their margins.
+        told: what the result tells of the model.
+        notes: what the reader of the result should know about it.
+    """
+
+    home: Path
+    bundle: Bundle
+    explained: pd.DataFrame
+    values: Contributions
+    told: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+def _final_model(config: Config, made: Made, schedule: Schedule, tuned: Tuned | None) -> _Final:
+    """Learns from everything that is settled, and writes the bundle."""
+    material, known = made.material, made.material.known
     factors = learn_by(material, known.settled)
-    learnt = tuple(recipe for recipe in recipes if recipe.name in set(factors.leave.feature_name()))
+    learnt = tuple(recipe for recipe in made.recipes if recipe.name in set(factors.leave.feature_name()))
     voice, heard = voice_learnt(made.hearing, known, first=schedule.tests[0].at, config=config)
     bundle = replace(_bundle(material, learnt, schedule, factors, tuned), voice=voice)
     model_id, home = save_bundle(bundle, config.resolve(config.models), golden=_sample(material, bundle, GOLDEN_ROWS))
-    if judged["verdict"]["is_promoted"]:
-        promote(home)
     explained = _sample(material, bundle, EXPLAINED_ROWS)
     values = explain(factors, explained, bundle.recipes)
-    result = {
-        "schema": RESULT_SCHEMA,
-        "run_id": None,
-        "model_id": model_id,
-        "bundle": str(home),
-        "project": config.directory.absolute().name,
-        "target": schedule.target.to_dict(),
-        "cutoffs": list(labels.values()),
-        "training_cutoffs": {**_training(material, schedule), **lesson.sample},
-        "population": population_of(material, schedule, predictions),
-        **judged,
-        "leak": leak,
-        "horizon": schedule.horizon,
-        "silence": silence_of(factors, predictions),
-        "voice": heard,
-        "drivers": strengths_of(values.by_signal),
+    told = {
+        "model_id": model_id, "bundle": str(home), "voice": heard, "drivers": strengths_of(values.by_signal),
         "tuning": None if tuned is None else tuned.to_dict(),
-        "findings": [issue.to_dict() for issue in lesson.issues],
-        "notes": [*lesson.notes, *([tuned.note] if tuned is not None else []), *factors.notes],
-        "warnings": [],
-    }
-    progress("drawing, reporting and tracking")
-    pictures = pictures_of(result, predictions, values.by_feature, explained)
-    keep_record(result, pictures, config=config, home=home, data=bundle.training["data"])
-    return {**result, "seconds": round(time.monotonic() - started, 1)}
+    }  # fmt: skip
+    notes = ([] if tuned is None else [tuned.note]) + list(factors.notes)
+    return _Final(home, bundle, explained, values, told, tuple(notes))
 
 
 def _families(recipes: tuple[Recipe, ...]) -> dict[str, list[str]]:

@@ -6,8 +6,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -28,6 +26,8 @@ from churn.models.reference import Reference, reference_told
 from churn.models.target import Target
 from churn.models.voice_model import VoiceModel, voice_model_told
 from churn.signals.recipes import Recipe, recipe_of
+from churn.tables.atomic import in_plain_words
+from churn.tables.workfolder import work_folder
 from churn.timeline.mbg_nbd import MbgNbd
 from churn.timeline.rhythm import Prior
 
@@ -37,6 +37,7 @@ calibrated the product of the two factors, not the second; 3 had no linear membe
 GOLDEN_ROWS = 32
 GOLDEN_TOLERANCE = 1e-12
 CHECKSUMS = "SHA256SUMS"
+_DRAFTS = ".drafts"
 _FILES = ("bundle.json", "leave.txt", "silent.txt", "voice.txt")
 _PARAMETERS = re.compile(r"\nparameters:.*?end of parameters\n", re.DOTALL)
 
@@ -101,6 +102,10 @@ def save_bundle(bundle: Bundle, directory: Path, *, golden: pd.DataFrame) -> tup
 
     The id is a hash of the content, so the same model is written once; `golden` holds rows of features whose
     predictions are kept inside to be compared when another machine loads the bundle.
+
+    Raises:
+        OutputError: the folder cannot be written.
+        BundleError: the same model is there already, and damaged.
     """
     files = _files_of(bundle, golden.head(GOLDEN_ROWS))
     sums = _listing({name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()})
@@ -109,18 +114,15 @@ def save_bundle(bundle: Bundle, directory: Path, *, golden: pd.DataFrame) -> tup
     if home.exists():
         load_bundle(home)
         return model_id, home
-    directory.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=directory))
-    try:
+    with work_folder(directory / _DRAFTS, key=None) as folder, in_plain_words(home):
+        draft = folder / model_id
+        draft.mkdir()
         for name, content in {**{name: text.encode() for name, text in files.items()}, CHECKSUMS: sums}.items():
             with (draft / name).open("wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-        draft.chmod(0o755)
         draft.replace(home)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return model_id, home
 
 

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 from pathlib import Path
 
 from churn.errors import BundleError
+from churn.tables.atomic import write_atomically
 
 POINTER = "champion.json"
 _MODEL_ID = re.compile(r"[0-9a-f]{16}")
 
 
 def promote(home: Path) -> None:
-    """Makes the bundle in `home` the champion of its folder, atomically."""
-    with tempfile.NamedTemporaryFile("w", dir=home.parent, prefix=".draft-", delete=False, encoding="utf-8") as file:
-        json.dump({"model_id": home.name}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).chmod(0o644)  # As its bundle: a colleague may score with it.
-    Path(file.name).replace(home.parent / POINTER)
+    """Makes the bundle in `home` the champion of its folder, atomically.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    text = json.dumps({"model_id": home.name})
+    write_atomically(home.parent / POINTER, lambda new: new.write_text(text, encoding="utf-8"))
 
 
 def champion_of(models: Path) -> Path | None:
