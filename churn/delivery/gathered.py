@@ -92,11 +92,10 @@ class Gathered:
         if self._folder is not None:
             self._telling = self._folder / f"top-{count}"
             self._telling.mkdir(exist_ok=True)
-        columns = "DISTINCT customer_id, value_at_risk, p_leave"  # a list may name somebody twice
+        distinct = "DISTINCT " if PLACE in self._schema.names else ""  # a list may name somebody twice
         with self._connected() as connection:
-            sql = f"SELECT {columns} FROM {self._rows(connection)} WHERE status = 'scored'"
-            if PLACE not in self._schema.names:
-                sql = sql.replace("DISTINCT ", "")
+            scored = f"{self._rows(connection)} WHERE status = 'scored'"
+            sql = f"SELECT {distinct}customer_id, value_at_risk, p_leave FROM {scored}"
             best = connection.sql(f"SELECT customer_id FROM ({sql}) ORDER BY {_BY_VALUE} LIMIT {min(count, _ALL)}")
             found: list[str] = best.to_arrow_table()[_ID].to_pylist()
         return found
