@@ -88,6 +88,11 @@ def test_a_configuration_is_refused_with_every_problem_and_its_fix(
         ("\0" * 40, "NUL byte"),
         ("customer_id;time;amount\nc1;2023-01-01\n", "rows 1"),
         ("customer_id,time,amount\nc1,01/02/2023,5\n", 'set tables.transactions.time_format, such as "%d/%m/%Y"'),
+        ("customer_id,time,amount\nc1,01.02.2023,5\n", 'such as "%d.%m.%Y" (day first) or "%m.%d.%Y" (month first)'),
+        (
+            "customer_id,time,amount\nc1,01/02/2023,5\nc1,2023-01-02,5\n",
+            "write all times in one way, such as 2025-03-01",
+        ),
         ("customer_id,time,amount\nc1,2023-01-01,5 EUR\n", "write plain numbers, such as 1234.56"),
         ("customer_id,time,amount\nc1,2023-01-01,-5\n", "no table holds a purchase"),
         ("hello\nworld\n", 'column "amount" is not in t.csv'),
@@ -103,6 +108,18 @@ def test_a_file_that_is_no_table_is_refused_by_name(
         assert (told.code, told.out) == (2, "")
         assert message in told.err
     assert not (tmp_path / "models").exists()
+
+
+def test_data_in_the_place_of_the_configuration_is_told_apart_from_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "t.csv").write_text(SOME_ROWS, encoding="utf-8")
+    told = run(capsys, "check", "--config", str(tmp_path / "t.csv"), "--quiet")
+    assert told.code == 2
+    assert (
+        f"t.csv is a file of data; the churn.toml that says how to read it is written by: churn init --from {tmp_path}"
+        in told.err
+    )
 
 
 def test_a_spreadsheets_csv_is_read_right(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,6 +34,15 @@ def test_what_cannot_be_guessed_is_left_to_the_user_in_words(
     assert told.code == 0
     assert "fill in [tables.transactions]: set its path and columns" in told.out
     assert "transactions: data" not in told.out, "a placeholder is no guess"
+    assert "not read: a.csv (no table's columns are in it, or not under names that are known here)" in told.out
+
+
+def test_a_file_whose_times_are_written_in_two_ways_is_named_with_its_column(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "sales.csv").write_text("customer,date,amount\na,2024-01-31,5\nb,31/01/2024,6\n", encoding="utf-8")
+    told = run(capsys, "init", str(tmp_path / "shop"), "--from", str(tmp_path))
+    assert 'not read: sales.csv (looks like transactions, but its column "date" does not hold times' in told.out
 
 
 def test_a_template_names_every_table_and_the_next_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
