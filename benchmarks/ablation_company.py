@@ -99,7 +99,7 @@ def _ranked(
     for without, columns in sets.items():
         progress(f"{name}: without {without}" if without != ALL else f"{name}: {ALL}")
         factors = learn_by(material, schedule.tests[0].at, columns=columns)
-        predicted = predict(factors, features[columns], voice_status=status)
+        predicted = predict(factors, features[columns], voice_status=status, at=frame["at"].to_numpy())
         rows = rows.assign(**{f"{column}:{without}": predicted[column] for _, column in OUTCOMES.values()})
     return rows.reset_index(drop=True)
 

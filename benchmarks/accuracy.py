@@ -2,7 +2,7 @@
 
     python benchmarks/accuracy.py [--quick] [--json] [--cutoffs development|test] [--data DIR] [--part NAME ...]
     python benchmarks/accuracy.py --transactions FILE [--horizon DAYS] [--population active:180]
-    python benchmarks/accuracy.py --cutoffs test --write docs/results.md --date YYYY-MM-DD
+    python benchmarks/accuracy.py --cutoffs test --keep DIR --write docs/results.md --date YYYY-MM-DD
 
 Exit codes: 0 every figure meets its target; 1 one falls short; 2 the benchmark cannot be run so. The test cutoffs are
 for a frozen version, once, and logged (benchmarks/README.md); without `--cutoffs test` they aren't looked at.
@@ -17,6 +17,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from figures import Part, Results
@@ -28,6 +29,7 @@ from arenas import CDNOW, Arena, cdnow_arena, cdnow_file, file_arena, protocol_a
 from btyd import HOW_TO_INSTALL
 from contestants import OPERATIONS, contest
 from judging import judged
+from kept import kept
 from page import day, earlier_runs, write_page
 from published import PROTOCOLS
 
@@ -66,12 +68,17 @@ def measured(given: argparse.Namespace) -> Results:
     """Returns every arena's figures, and what was skipped and why."""
     parts: list[Part] = []
     skipped: list[str] = []
-    for opened in _arenas(given, skipped):
-        with opened as arena:
-            part, absent = _held(arena)
+    of = {"version": given.version, "cutoffs": given.cutoffs}
+    for name, opened in _arenas(given, skipped):
+        part, absent = kept(given.keep, name, of=of, measure=partial(_opened, opened))
         parts.append(part)
         skipped += [why for why in absent if why not in skipped]
     return Results(parts, skipped)
+
+
+def _opened(opened: AbstractContextManager[Arena]) -> tuple[Part, tuple[str, ...]]:
+    with opened as arena:
+        return _held(arena)
 
 
 def _held(arena: Arena) -> tuple[Part, tuple[str, ...]]:
@@ -94,21 +101,25 @@ def _held(arena: Arena) -> tuple[Part, tuple[str, ...]]:
     return judged(arena, found, schedule.tests), found.absent
 
 
-def _arenas(given: argparse.Namespace, skipped: list[str]) -> Iterator[AbstractContextManager[Arena]]:
+def _arenas(given: argparse.Namespace, skipped: list[str]) -> Iterator[tuple[str, AbstractContextManager[Arena]]]:
     if given.transactions is not None:
-        yield file_arena(given.transactions, horizon_days=given.horizon, population=given.population)
+        yield (
+            given.transactions.name,
+            file_arena(given.transactions, horizon_days=given.horizon, population=given.population),
+        )
         return
     if given.quick:
         skipped.append("both protocols on real data, and larger simulated companies (--quick)")
-        yield simulated_arena(
+        quick = simulated_arena(
             "retail", customers=QUICK_CUSTOMERS, months=QUICK_MONTHS, title="A small simulated retailer"
         )
+        yield "simulated small", quick
         return
     for protocol in PROTOCOLS:
         if protocol.name not in given.part:
             continue
         if (given.data / protocol.data).is_dir():
-            yield nullcontext(protocol_arena(protocol, data=given.data, cutoffs=given.cutoffs))
+            yield protocol.name, nullcontext(protocol_arena(protocol, data=given.data, cutoffs=given.cutoffs))
         else:
             skipped.append(
                 f"{protocol.name}: its data is absent, no {protocol.data}/ in the folder of --data or {DATA_VARIABLE}"
@@ -116,15 +127,15 @@ def _arenas(given: argparse.Namespace, skipped: list[str]) -> Iterator[AbstractC
     if CDNOW in given.part:
         yield from _cdnow(skipped)
     for regime, title in REGIMES.items() if SIMULATED in given.part else ():
-        yield simulated_arena(regime, customers=CUSTOMERS, months=MONTHS, title=title)
+        yield f"simulated {regime}", simulated_arena(regime, customers=CUSTOMERS, months=MONTHS, title=title)
 
 
-def _cdnow(skipped: list[str]) -> Iterator[AbstractContextManager[Arena]]:
+def _cdnow(skipped: list[str]) -> Iterator[tuple[str, AbstractContextManager[Arena]]]:
     path = cdnow_file()
     if path is None:
         skipped.append(f"{CDNOW}: {HOW_TO_INSTALL}, which carries its data")
     else:
-        yield cdnow_arena(path)
+        yield CDNOW, cdnow_arena(path)
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -143,6 +154,8 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
                         "CSV or Parquet, a row per purchase with customer, time and amount")  # fmt: skip
     parser.add_argument("--horizon", type=int, metavar="DAYS", help="of --transactions; default: proposed from it")
     parser.add_argument("--population", help="of --transactions, such as active:180; default: by each one's rhythm")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep each part's figures there, and take those that "
+                        "are there: a run that was stopped goes on")  # fmt: skip
     parser.add_argument("--write", type=Path, metavar="PAGE", help="write the page of results, and log this run on it")
     parser.add_argument("--version", default=__version__, help="of the code, for the log")
     parser.add_argument("--date", type=day, help="of the run, for the log, such as 2025-03-01")

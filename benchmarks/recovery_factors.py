@@ -106,7 +106,7 @@ def _at_cutoff(learnt: Learnt, at: int) -> pd.DataFrame:
     return pd.DataFrame({
         "customer": told["customer"], "at": at, "is_silent": told["is_silent"], "has_left": told["has_left"],
         "two factors": told["p_silent"], "p_leave alone": told["p_leave"],
-        "direct": predict(direct, features, voice_status=status)["p_leave"],
+        "direct": predict(direct, features, voice_status=status, at=at)["p_leave"],
         "three outcomes": _three(own, cutoffs, learnt, view_of(features)),
     })  # fmt: skip
 

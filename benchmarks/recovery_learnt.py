@@ -130,7 +130,8 @@ def with_latent_state(company: Company, learnt: Learnt) -> pd.DataFrame:
     factors = learn_by(both, learnt.last, columns=columns)
     here = (material.frame["at"] == learnt.last).to_numpy()
     status = material.frame.loc[here, "voice_status"].to_numpy(str)
-    return predict(factors, both.features.loc[here, columns], voice_status=status).reset_index(drop=True)
+    latent = both.features.loc[here, columns]
+    return predict(factors, latent, voice_status=status, at=learnt.last).reset_index(drop=True)
 
 
 def _latent(company: Company, learnt: Learnt) -> pd.DataFrame:

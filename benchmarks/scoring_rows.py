@@ -77,7 +77,7 @@ def costs_of(shop: Shop, *, rows: int) -> Costs:
 
         steps: dict[str, Callable[[], object]] = {
             "bare prediction by all trees": lambda: _bare(bundle, matched),
-            "prediction": lambda: bundle.predict(features, voice_status=status),
+            "prediction": lambda: bundle.predict(features, voice_status=status, at=frame["at"].to_numpy()),
             "contributions": lambda: explain(bundle.factors, matched, bundle.recipes, threads=threads_of(config)),
             "sentences": tell,
             "Parquet": lambda: write_scores(listed, out),

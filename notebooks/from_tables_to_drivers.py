@@ -95,7 +95,7 @@ training = TrainingRows(
     has_spoken=told["has_spoken"].to_numpy(),
 )
 factors = learn(training, cutoffs=past, grace_days=0, can_hear=known.has_voice, growing=Growing(seed=7, threads=2))
-predicted = predict(factors, signals, voice_status=frame["voice_status"].to_numpy(str))
+predicted = predict(factors, signals, voice_status=frame["voice_status"].to_numpy(str), at=cutoff.at)
 print("AUROC", round(auroc(outcome["has_left"], predicted["margin"]), 3))
 predicted.describe().round(3)
 

@@ -213,3 +213,25 @@ def test_parts_are_chosen_by_name_and_only_all_of_them_are_results_to_keep(capsy
     with pytest.raises(SystemExit):
         accuracy._arguments(words)
     assert "all data" in capsys.readouterr().err
+
+
+def test_a_part_that_is_kept_is_not_measured_again(tmp_path: Path) -> None:
+    figures, kept = importlib.import_module("figures"), importlib.import_module("kept").kept
+    part = figures.Part(
+        "ORII-90", "who leaves", [figures.Check("AUROC", "0.8", "none")], ("model", "AUROC"), [("ours", "0.8")],
+        ["a note"], {"AUROC": "0.8"}, [figures.Table("by cutoff", ("cutoff",), [("2011-01-01",)])],
+    )  # fmt: skip
+    asked: list[str] = []
+
+    def measure() -> tuple[object, tuple[str, ...]]:
+        asked.append("once")
+        return part, ("what was absent",)
+
+    first = kept(tmp_path / "keep", "ORII-90", of={"version": "1"}, measure=measure)
+    again = kept(tmp_path / "keep", "ORII-90", of={"version": "1"}, measure=measure)
+    assert first == again == (part, ("what was absent",))
+    assert asked == ["once"]
+    with pytest.raises(ValueError, match=r"give another folder to --keep"):
+        kept(tmp_path / "keep", "ORII-90", of={"version": "2"}, measure=measure)
+    assert kept(None, "ORII-90", of={}, measure=measure)[0] == part
+    assert len(asked) == 2

@@ -130,7 +130,7 @@ def test_nothing_is_written_to_the_terminal() -> None:
         "rows.features['constant'] = np.float32(1)\n"
         "from churn.models.factors import predict\n"
         "factors = learnt(rows)\n"
-        "predict(factors, rows.features, voice_status=np.full(len(rows.at), 'quiet'))\n"
+        "predict(factors, rows.features, voice_status=np.full(len(rows.at), 'quiet'), at=0)\n"
     )
     told = subprocess.run(
         [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True, env=_environment()

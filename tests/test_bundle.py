@@ -63,13 +63,13 @@ def resummed(home: Path) -> Path:
         pytest.param(lambda: learnt(training_rows()), id="two boosters"),
         pytest.param(lambda: learnt(with_spoken(training_rows(), silent=300, vocal=20)), id="constant share"),
         pytest.param(lambda: learnt(training_rows(), can_hear=False), id="nobody can be heard"),
-        pytest.param(lambda: learnt(training_rows(200)), id="no calibration"),
+        pytest.param(lambda: learnt(training_rows(200)), id="no fold"),
     ],
 )
 def test_what_is_loaded_predicts_what_was_saved(factors: Callable[[], Factors], tmp_path: Path) -> None:
     bundle = bundle_of(factors())
     again = saved_and_loaded(bundle, tmp_path)
-    before, after = (one.predict(signals(50, seed=3), voice_status=STATUS) for one in (bundle, again))
+    before, after = (one.predict(signals(50, seed=3), voice_status=STATUS, at=0) for one in (bundle, again))
     pd.testing.assert_frame_equal(before, after, check_exact=True)
     boosters = ("leave", "silent")
     assert replace(again, factors=bundle.factors) == bundle
@@ -225,7 +225,7 @@ def without(*path: str) -> Callable[[dict[str, Any]], None]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda content: content.update(schema=1), "bundle of schema 1, this version reads schema 4"),
+        (lambda content: content.update(schema=1), "bundle of schema 1, this version reads schema 5"),
         (lambda content: content.update(schema=None), "bundle of schema None"),
         (lambda content: [1, 2], "bundle of schema None"),
         (without("recipes"), "doesn't describe a bundle"),
@@ -234,11 +234,13 @@ def without(*path: str) -> Callable[[dict[str, Any]], None]:
         (lambda content: content["target"].update(path="../../x"), "doesn't describe a bundle"),
         (lambda content: content["recipes"].pop(), "the features of the trees are not those of bundle.json"),
         (lambda content: content["recipes"].reverse(), "the features of the trees are not those of bundle.json"),
-        (lambda content: content["calibration"].update(method="../x"), "calibration"),
+        (lambda content: content["silent"]["calibration"].update(method="../x"), "calibration"),
+        (lambda content: content.update(slope=-1), "the slope is no positive number"),
+        (lambda content: content["levels"]["at"].pop(), "doesn't describe a bundle"),
         (without("linear"), "doesn't describe a bundle"),
         (lambda content: content["linear"]["curves"][0].update(name="shoe_size"), "curves of shoe_size, which are no"),
         (lambda content: content["linear"]["curves"][0]["at"].reverse(), "doesn't describe a bundle"),
-        (lambda content: content["calibration"].update(parameters=["x"]), "calibration"),
+        (lambda content: content["silent"]["calibration"].update(parameters=["x"]), "calibration"),
     ],
 )  # fmt: skip
 def test_json_that_does_not_describe_this_versions_bundle_is_refused(
@@ -277,12 +279,12 @@ def test_a_second_model_of_other_features_is_refused(two_factors: Bundle, tmp_pa
 
 def test_signals_are_matched_by_name_whatever_their_order_width_or_company(two_factors: Bundle) -> None:
     given = signals(50, seed=3)
-    expected = two_factors.predict(given, voice_status=STATUS)
+    expected = two_factors.predict(given, voice_status=STATUS, at=0)
     turned = given[given.columns[::-1]].assign(unknown="x")
     turned = turned.astype({name: np.float64 for name in turned.columns if turned[name].dtype == np.float32})
-    pd.testing.assert_frame_equal(two_factors.predict(turned, voice_status=STATUS), expected, check_exact=True)
+    pd.testing.assert_frame_equal(two_factors.predict(turned, voice_status=STATUS, at=0), expected, check_exact=True)
     as_matrix = matrix_of(given, RECIPES)
-    pd.testing.assert_frame_equal(two_factors.predict(as_matrix, voice_status=STATUS), expected, check_exact=True)
+    pd.testing.assert_frame_equal(two_factors.predict(as_matrix, voice_status=STATUS, at=0), expected, check_exact=True)
 
 
 REGION = RECIPES[3].name
@@ -312,13 +314,13 @@ def test_signals_that_cannot_be_matched_are_refused(
     two_factors: Bundle, change: Callable[[pd.DataFrame], pd.DataFrame], message: str
 ) -> None:
     with pytest.raises(BundleError, match=message):
-        two_factors.predict(change(signals(50)), voice_status=STATUS)
+        two_factors.predict(change(signals(50)), voice_status=STATUS, at=0)
 
 
 def test_an_unseen_category_is_null_and_scored(two_factors: Bundle) -> None:
     given = signals(50)
     unseen = given.assign(**{REGION: pd.Categorical([None] * 50, categories=given[REGION].cat.categories)})
-    told = two_factors.predict(unseen, voice_status=STATUS)
+    told = two_factors.predict(unseen, voice_status=STATUS, at=0)
     assert told["p_leave"].notna().all()
     assert two_factors.matched(unseen)[REGION].isna().all()
 

@@ -15,6 +15,7 @@ from churn.models.boosting import raw_margin
 from churn.models.calibration import Calibration
 from churn.models.ensemble import RHYTHM_FEATURE, Members, RhythmMember
 from churn.models.factors import Factors
+from churn.models.levels import Levels
 from churn.signals.recipes import Recipe
 
 NAMES = ("spend_sum_90d", "gap_mean", "score_last", "profile_region", "visits_count_30d")
@@ -59,7 +60,7 @@ def made_booster(features: pd.DataFrame, *, seed: int, rounds: int = 60, leaves:
 
 
 def made_factors(booster: lgb.Booster, rhythm: RhythmMember | None = None) -> Factors:
-    return Factors(booster, Members(rhythm or RhythmMember()), Calibration("none"), None, "", ())
+    return Factors(booster, Members(rhythm or RhythmMember()), 1.0, Levels(), None, "", ())
 
 
 def made_explained(seed: int, *, rows: int = 500, **given: object) -> tuple[Factors, pd.DataFrame, Contributions]:

@@ -10,7 +10,6 @@ from scipy.special import expit, logit
 
 from churn.drivers.contributions import explain
 from churn.models.boosting import Growing, fit, raw_margin
-from churn.models.calibration import Calibration
 from churn.models.ensemble import (
     LINEAR_WEIGHT,
     RHYTHM_FEATURE,
@@ -22,6 +21,7 @@ from churn.models.ensemble import (
     rhythm_member,
 )
 from churn.models.factors import Factors
+from churn.models.levels import Levels
 from churn.models.linear import LinearMember, fit_linear, linear_margin
 from churn.signals.recipes import Recipe
 
@@ -31,6 +31,7 @@ TRUTH = RNG.normal(size=ROWS)
 Y = RNG.random(ROWS) < expit(TRUTH)
 RECIPES = (Recipe("spend", "spend", "state"), Recipe("rhythm", RHYTHM_FEATURE, "state"))
 RHYTHM = RhythmMember(RHYTHM_WEIGHT, -0.2)
+TIMID = RhythmMember(RHYTHM_WEIGHT, -0.2, 0.6)
 
 
 def made_features() -> pd.DataFrame:
@@ -76,9 +77,23 @@ def test_the_rhythm_knows_its_mean_and_who_was_never_active_gets_it() -> None:
     assert rhythm_margin(features, RhythmMember(0.5, -2.0)).tolist() == [0.0, -2.0]
 
 
-@pytest.mark.parametrize("members", [Members(), Members(RHYTHM), Members(linear=LINEAR), Members(RHYTHM, LINEAR)])
+def test_a_rhythm_that_is_too_sure_is_held_back_to_what_it_was_worth() -> None:
+    sure = FEATURES.assign(**{RHYTHM_FEATURE: expit(2 * TRUTH).astype(np.float32)})
+    at = np.arange(ROWS) % 3
+    left = RNG.random(ROWS) < expit(TRUTH + at)
+    member = rhythm_member(sure, y=left, at=at)
+    assert member.slope == pytest.approx(0.5, abs=0.04)
+    told = rhythm_margin(sure, member)
+    assert np.polyfit(2 * TRUTH, told, 1) == pytest.approx([member.slope, (1 - member.slope) * member.mean], abs=1e-3)
+
+
+def test_a_rhythm_that_ranks_the_wrong_way_round_keeps_its_slope() -> None:
+    assert rhythm_member(FEATURES, y=~Y, at=np.zeros(ROWS, np.int64)).slope == 1.0
+
+
+@pytest.mark.parametrize("members", [Members(), Members(RHYTHM), Members(linear=LINEAR), Members(TIMID, LINEAR)])
 def test_contributions_add_up_to_the_margin_of_all_members(members: Members) -> None:
-    factors = Factors(BOOSTER, members, Calibration("none"), None, "", ())
+    factors = Factors(BOOSTER, members, 1.0, Levels(), None, "", ())
     values = explain(factors, FEATURES, RECIPES)
     margin = ensemble_margin(BOOSTER, FEATURES, members)
     assert np.abs(values.margin - margin).max() < 1e-9
@@ -86,7 +101,7 @@ def test_contributions_add_up_to_the_margin_of_all_members(members: Members) -> 
 
 
 def test_each_member_gives_its_own_part_to_its_own_signals() -> None:
-    factors = Factors(BOOSTER, Members(RHYTHM, LINEAR), Calibration("none"), None, "", ())
+    factors = Factors(BOOSTER, Members(RHYTHM, LINEAR), 1.0, Levels(), None, "", ())
     both, trees = (explain(made, FEATURES, RECIPES) for made in (factors, replace(factors, members=Members())))
     p = FEATURES[RHYTHM_FEATURE].to_numpy(np.float64)
     odds = np.where(np.isnan(p), 0.0, logit(np.clip(p, 1e-4, 1 - 1e-4)) + 0.2)

@@ -13,6 +13,7 @@ from churn.models.factors import MIN_LEAVERS, MIN_OF_EACH_VOICE, Factors, Traini
 from churn.models.matrix import matrix_of
 from churn.models.metrics import auroc
 
+NEXT = CUTOFFS[-1].moved(30).at
 STATUSES = ("quiet", "already_vocal", "unobservable")
 
 
@@ -25,12 +26,13 @@ def test_two_factors_are_learnt_where_both_voices_are_heard(factors: Factors) ->
     assert factors.silent is not None
     assert factors.silent.booster is not None
     assert (factors.why_no_silent, factors.notes) == ("", ())
-    assert factors.calibration.method == "sigmoid"
+    assert 0.8 < factors.slope < 1.2
+    assert len(factors.levels.at) == len(CUTOFFS)
 
 
 def test_both_factors_find_what_is_there(factors: Factors) -> None:
     fresh = training_rows(4_000, seed=9)
-    told = predict(factors, fresh.features, voice_status=np.full(4_000, "quiet"))
+    told = predict(factors, fresh.features, voice_status=np.full(4_000, "quiet"), at=NEXT)
     assert auroc(fresh.has_left.astype(float), told["p_leave"]) > 0.7
     leavers = fresh.has_left
     assert auroc((~fresh.has_spoken[leavers]).astype(float), told["p_silent_given_leave"][leavers]) > 0.7
@@ -42,7 +44,7 @@ def test_both_factors_find_what_is_there(factors: Factors) -> None:
 
 def test_p_silent_is_null_zero_or_at_most_p_leave(factors: Factors) -> None:
     status = np.tile(STATUSES, 1_000)
-    told = predict(factors, matrix_of(signals(3_000, seed=3), RECIPES), voice_status=status)
+    told = predict(factors, matrix_of(signals(3_000, seed=3), RECIPES), voice_status=status, at=NEXT)
     quiet, vocal, unobservable = (told[status == name] for name in STATUSES)
     assert unobservable["p_silent"].isna().all()
     assert unobservable["p_vocal"].isna().all()
@@ -57,7 +59,9 @@ def test_p_silent_is_null_zero_or_at_most_p_leave(factors: Factors) -> None:
 
 def test_who_can_be_heard_changes_nothing_about_leaving(factors: Factors) -> None:
     features = matrix_of(signals(50), RECIPES)
-    by_status = [predict(factors, features, voice_status=np.full(50, status))["p_leave"] for status in STATUSES]
+    by_status = [
+        predict(factors, features, voice_status=np.full(50, status), at=NEXT)["p_leave"] for status in STATUSES
+    ]
     assert by_status[0].equals(by_status[1])
     assert by_status[0].equals(by_status[2])
 
@@ -66,7 +70,7 @@ def test_without_a_voice_table_there_is_no_silent_model_and_the_reason_is_told()
     deaf = learnt(training_rows(), can_hear=False)
     assert deaf.silent is None
     assert deaf.why_no_silent == "no table carries the customers' own voice (contacts or feedback by themselves)"
-    told = predict(deaf, matrix_of(signals(60), RECIPES), voice_status=np.tile(STATUSES, 20))
+    told = predict(deaf, matrix_of(signals(60), RECIPES), voice_status=np.tile(STATUSES, 20), at=NEXT)
     assert told[["p_silent", "p_vocal", "p_silent_given_leave"]].isna().all(axis=None)
     assert told["p_leave"].notna().all()
 
@@ -82,7 +86,7 @@ def test_few_silent_or_vocal_leavers_give_their_constant_share_and_a_note(silent
     assert rare.notes[0].startswith(
         f"{silent} silent and {vocal} vocal leavers among the quiet: p(silent | leave) is their"
     )
-    told = predict(rare, matrix_of(signals(20), RECIPES), voice_status=np.full(20, "quiet"))
+    told = predict(rare, matrix_of(signals(20), RECIPES), voice_status=np.full(20, "quiet"), at=NEXT)
     assert (told["p_silent_given_leave"] == rare.silent.share).all()
     assert (told["p_silent"] <= told["p_leave"]).all()
 
@@ -126,9 +130,9 @@ def test_fifty_of_each_are_enough() -> None:
     rows = training_rows(100)
     told = learnt(replace(rows, has_left=np.arange(100) % 2 == 0))
     assert told.notes[0].startswith(
-        "no purged fold fits into the training period: rounds by sample size, no calibration"
+        "no purged fold fits into the training period: rounds by sample size, slope taken to be 1"
     )
-    assert told.calibration.method == "none"
+    assert told.slope == 1.0
 
 
 def test_one_cutoff_leaves_no_room_for_folds_and_says_so() -> None:
@@ -140,23 +144,23 @@ def test_one_cutoff_leaves_no_room_for_folds_and_says_so() -> None:
         can_hear=True,
         growing=GROWING,
     )
-    assert told.calibration.method == "none"
+    assert told.slope == 1.0
     assert "no purged fold fits" in told.notes[0]
 
 
 def test_calibration_comes_from_rows_the_model_had_not_seen() -> None:
     """In noise a model that calibrates on its own training rows is sure of itself; on later rows it learns humility."""
     noise = learnt(training_rows(3_000, effect=0.0))
-    fresh = predict(noise, matrix_of(signals(2_000, seed=5), RECIPES), voice_status=np.full(2_000, "quiet"))
+    fresh = predict(noise, matrix_of(signals(2_000, seed=5), RECIPES), voice_status=np.full(2_000, "quiet"), at=NEXT)
     assert fresh["p_leave"].std() < 0.03
 
 
 def test_one_customer_scores_alone_as_in_a_list(factors: Factors) -> None:
     features = matrix_of(signals(300, seed=4), RECIPES)
     status = np.resize(STATUSES, 300)
-    together = predict(factors, features, voice_status=status)
+    together = predict(factors, features, voice_status=status, at=NEXT)
     for row in (0, 7, 299):
-        alone = predict(factors, features.iloc[[row]], voice_status=status[[row]])
+        alone = predict(factors, features.iloc[[row]], voice_status=status[[row]], at=NEXT)
         assert alone.equals(together.iloc[[row]])
 
 

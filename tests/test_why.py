@@ -99,7 +99,7 @@ def test_blame_is_what_the_risk_would_be_on_tables_without_the_kind(project: Pro
     without = prepare(left, config=config, base=known.base)
     again = score_known(without, bundle, cutoff, customers=some, config=config).scores.set_index("customer_id")
     before = scores.set_index("customer_id")
-    calibration = bundle.factors.calibration
+    calibration = bundle.factors.calibration_at(cutoff.at)
     for who in [one for one in some if one in had]:
         margin = float(logit_of(before.at[who, "p_leave"], calibration))
         expected = logit_of(again.at[who, "p_leave"], calibration)

@@ -156,7 +156,7 @@ def scored_rows(
         explained: whose scores come with reasons; those of the top come later.
         config: bands, owners, currency.
     """
-    predicted = bundle.predict(features, voice_status=frame["voice_status"].to_numpy(str))
+    predicted = bundle.predict(features, voice_status=frame["voice_status"].to_numpy(str), at=frame["at"].to_numpy())
     percentile = bundle.percentile(predicted["margin"].to_numpy())
     bands = np.array(config.bands.names, object)[np.searchsorted(config.bands.edges, percentile, side="right")]
     figures = pd.DataFrame({

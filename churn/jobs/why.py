@@ -79,7 +79,7 @@ def _drivers(known: Known, bundle: Bundle, cutoff: Cutoff, config: Config) -> di
     features = bundle_signals(known, frame, bundle)
     values = explain(bundle.factors, bundle.matched(features), bundle.recipes)
     by_signal = values.by_signal.iloc[0]
-    margin, calibration = values.margin, bundle.factors.calibration
+    margin, calibration = values.margin, bundle.factors.calibration_at(cutoff.at)
     found: dict[str, Any] = {}
     for name, lowering in (("raises", False), ("lowers", True)):
         told = reasons(
@@ -118,9 +118,9 @@ def _incidents(
     falls = blame(known, bundle, at=cutoff.at, customers=[customer_id], kinds=list(kinds), config=config).iloc[0]
     frame = rows_at(known, cutoff, codes=_HER_CODE, prior=bundle.prior)
     margin = bundle.predict(
-        bundle_signals(known, frame, bundle), voice_status=frame["voice_status"].to_numpy(str)
+        bundle_signals(known, frame, bundle), voice_status=frame["voice_status"].to_numpy(str), at=cutoff.at
     )["margin"].to_numpy()  # fmt: skip
-    calibration = bundle.factors.calibration
+    calibration = bundle.factors.calibration_at(cutoff.at)
     found = [
         {"kind": kind, "count": count,
          "points": float(points(margin, contribution=falls[kind], calibration=calibration)[0])}

@@ -128,7 +128,7 @@ def _one_cutoff(material: Material, test: Cutoff, *, settled: int, families: dic
         rows, cutoffs=cutoffs, grace_days=material.target.grace_days, can_hear=material.known.has_voice,
         growing=material.growing,
     )  # fmt: skip
-    predicted = predict(factors, features, voice_status=status)
+    predicted = predict(factors, features, voice_status=status, at=test.at)
     kept = frame[["customer", "at", "voice_status", "is_treated", "expected_spend", "days_since_last"]]
     result = pd.concat([kept, told[["has_left", "has_spoken"]], predicted], axis=1)
     everybody = purchases_of(everybody_at(material.known, test, prior=material.prior))
@@ -142,7 +142,7 @@ def _one_cutoff(material: Material, test: Cutoff, *, settled: int, families: dic
         _add_silence_baselines(result, rows, features, is_test)
     for family, columns in families.items():
         alone = learn_by(material, test.at, columns=columns)
-        of_family = predict(alone, features[columns], voice_status=status)
+        of_family = predict(alone, features[columns], voice_status=status, at=test.at)
         result[f"p:{family}"], result[f"s:{family}"] = of_family["p_leave"], of_family["p_silent"]
     return result
 

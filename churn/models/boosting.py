@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.special import logit
 
+from churn.models.levels import level_steps, starts_of
 from churn.models.view import Signals, View, view_of
 from churn.timeline.cutoffs import Cutoff, purged
 
@@ -17,6 +19,7 @@ Floats = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
 
 MAX_ROUNDS = 600
+_EDGE = 1e-12
 PATIENCE = 40
 SMALL_SAMPLE = 30_000
 """Up to so many rows trees learn slowly; beyond, a third fewer rounds do as well (measured on development cutoffs)."""
@@ -155,9 +158,19 @@ def parameters(rows: int, rarer: int, growing: Growing) -> dict[str, object]:
 
 
 def choose_rounds(
-    features: Signals, *, y: Bool, at: npt.NDArray[np.int64], folds: Sequence[Fold], growing: Growing
-) -> Rounds:
-    """Returns the rounds that the folds agree on (mean of their best), or a number by sample size where none fits."""
+    features: Signals, *, y: Bool, at: npt.NDArray[np.int64], folds: Sequence[Fold], growing: Growing,
+    is_within: bool = False,
+) -> Rounds:  # fmt: skip
+    """Returns the rounds that the folds agree on (mean of their best), or a number by sample size where none fits.
+
+    Args:
+        features: signals, shape (rows, columns).
+        y: what is to be told, shape (rows,).
+        at: cutoff of each row, microseconds UTC.
+        folds: the latest first.
+        growing: how trees are grown.
+        is_within: whether trees are grown and judged within cutoffs alone, whatever the level of each (`levels`).
+    """
     features = view_of(features)
     best: list[int] = []
     judged: list[Judged] = []
@@ -166,7 +179,10 @@ def choose_rounds(
         is_valid = np.isin(at, [cutoff.at for cutoff in fold.valid])
         if min(_rarer(y[is_train]), _rarer(y[is_valid])) < MIN_OF_A_CLASS:
             continue
-        booster, rounds = _fit_until_worse(features, y=y, is_train=is_train, is_valid=is_valid, growing=growing)
+        moments = at if is_within else None
+        booster, rounds = _fit_until_worse(
+            features, y=y, at=moments, is_train=is_train, is_valid=is_valid, growing=growing
+        )
         best.append(max(1, rounds))
         margin = raw_margin(booster, features.keep(is_valid), rounds=rounds)
         judged.append(Judged(fold, is_valid, margin))
@@ -175,9 +191,11 @@ def choose_rounds(
     return Rounds(round(float(np.mean(best)) * 1.1), tuple(judged))
 
 
-def fit(features: Signals, *, y: Bool, rounds: int, growing: Growing) -> lgb.Booster:
-    """Returns the booster after `rounds` rounds on all rows."""
-    data = _dataset(view_of(features), y, growing)
+def fit(
+    features: Signals, *, y: Bool, rounds: int, growing: Growing, at: npt.NDArray[np.int64] | None = None
+) -> lgb.Booster:
+    """Returns the booster after `rounds` rounds on all rows; given their cutoffs `at`, trees learn within these."""
+    data = _dataset(view_of(features), y, growing, start=None if at is None else starts_of(y, at))
     return _alone(lgb.train(_settings(view_of(features), y, growing), data, num_boost_round=rounds))
 
 
@@ -194,15 +212,34 @@ def raw_margin(booster: lgb.Booster, features: Signals, *, rounds: int = -1) -> 
 
 
 def _fit_until_worse(
-    features: View, *, y: Bool, is_train: Bool, is_valid: Bool, growing: Growing
+    features: View, *, y: Bool, at: npt.NDArray[np.int64] | None, is_train: Bool, is_valid: Bool, growing: Growing
 ) -> tuple[lgb.Booster, int]:
-    """The booster and its best number of rounds."""
-    train = _dataset(features.keep(is_train), y[is_train], growing)
-    valid = _dataset(features.keep(is_valid), y[is_valid], growing, reference=train)
+    """The booster and its best number of rounds; with cutoffs that within them."""
     settings = _settings(features.keep(is_train), y[is_train], growing)
+    start, first, judge = None, None, None
+    if at is not None:
+        start, first = starts_of(y[is_train], at[is_train]), np.zeros(int(is_valid.sum()))
+        judge, settings = _judge_within(y[is_valid], at[is_valid]), {**settings, "metric": "None"}
+    train = _dataset(features.keep(is_train), y[is_train], growing, start=start)
+    valid = _dataset(features.keep(is_valid), y[is_valid], growing, reference=train, start=first)
     stop = lgb.early_stopping(PATIENCE, verbose=False)
-    grown = lgb.train(settings, train, num_boost_round=MAX_ROUNDS, valid_sets=[valid], callbacks=[stop])
+    grown = lgb.train(settings, train, num_boost_round=MAX_ROUNDS, valid_sets=[valid], feval=judge, callbacks=[stop])
     return _alone(grown), int(grown.best_iteration)
+
+
+def _judge_within(y: Bool, at: npt.NDArray[np.int64]) -> Callable[[Floats, lgb.Dataset], tuple[str, float, bool]]:
+    """The log loss with each cutoff at its best level: judged with a level that is wrong, whoever is bold looks worse
+    than he is, and boosting stops too early."""
+    outcome, place = y.astype(np.float64), np.unique(at, return_inverse=True)[1]
+    level = np.zeros(place.max() + 1)
+
+    def loss(p: Floats, _: lgb.Dataset) -> tuple[str, float, bool]:
+        margin = logit(np.clip(p, _EDGE, 1 - _EDGE))
+        level[:] = level_steps(margin, outcome=outcome, place=place, start=level)
+        raised = margin + level[place]
+        return "log loss within cutoffs", float((np.logaddexp(0, raised) - outcome * raised).mean()), False
+
+    return loss
 
 
 def _is_large(features: View) -> bool:
@@ -225,12 +262,14 @@ def _alone(booster: lgb.Booster) -> lgb.Booster:
     return lgb.Booster(model_str=trees)
 
 
-def _dataset(features: View, y: Bool, growing: Growing, *, reference: lgb.Dataset | None = None) -> lgb.Dataset:
+def _dataset(
+    features: View, y: Bool, growing: Growing, *, reference: lgb.Dataset | None = None, start: Floats | None = None
+) -> lgb.Dataset:
     """The rows binned for LightGBM; many of them go there batch by batch, without a copy of them all."""
     data = [_Batches(features)] if _is_large(features) else features.numbers()
     sampled = reference.get_params() if reference is not None else _FEW_SAMPLES if _is_large(features) else None
     return lgb.Dataset(
-        data, label=y.astype(np.float32), feature_name=features.columns, reference=reference,
+        data, label=y.astype(np.float32), feature_name=features.columns, reference=reference, init_score=start,
         categorical_feature=growing.categories_in(features), params=sampled,
     )  # fmt: skip
 

@@ -20,6 +20,7 @@ from churn.models import factors as two
 from churn.models.calibration import calibration_from_json
 from churn.models.ensemble import Members, RhythmMember
 from churn.models.factors import Factors, SilentFactor
+from churn.models.levels import Levels
 from churn.models.linear import Curve, LinearMember
 from churn.models.matrix import matrix_of
 from churn.models.reference import Reference, reference_told
@@ -31,10 +32,13 @@ from churn.tables.workfolder import work_folder
 from churn.timeline.mbg_nbd import MbgNbd
 from churn.timeline.rhythm import Prior
 
-SCHEMA = 4
+SCHEMA = 5
 """1 had no reference (scoring could not tell whether customers still look as they did in training), no voice model; 2
-calibrated the product of the two factors, not the second; 3 had no linear member."""
+calibrated the product of the two factors, not the second; 3 had no linear member; 4 one level for all
+times."""
 GOLDEN_ROWS = 32
+_GOLDEN_AT = 1_700_000_000_000_000
+"""A moment like any other, at which golden rows are scored."""
 GOLDEN_TOLERANCE = 1e-12
 CHECKSUMS = "SHA256SUMS"
 _DRAFTS = ".drafts"
@@ -73,13 +77,13 @@ class Bundle:
         """The names of the model's features, in order."""
         return [recipe.name for recipe in self.recipes]
 
-    def predict(self, features: pd.DataFrame, *, voice_status: np.ndarray) -> pd.DataFrame:
+    def predict(self, features: pd.DataFrame, *, voice_status: np.ndarray, at: int | np.ndarray) -> pd.DataFrame:
         """Returns `factors.predict` after matching the features by name, never by position.
 
         Raises:
             BundleError: a feature is missing.
         """
-        return two.predict(self.factors, self.matched(features), voice_status=voice_status)
+        return two.predict(self.factors, self.matched(features), voice_status=voice_status, at=at)
 
     def matched(self, features: pd.DataFrame) -> pd.DataFrame:
         """Returns the model's features by name, in its order, as `matrix_of` gives them.
@@ -190,7 +194,8 @@ def _files_of(bundle: Bundle, golden: pd.DataFrame) -> dict[str, str]:
         "prior": asdict(bundle.prior),
         "rhythm": asdict(bundle.factors.members.rhythm),
         "linear": asdict(bundle.factors.members.linear),
-        "calibration": bundle.factors.calibration.to_json(),
+        "slope": bundle.factors.slope,
+        "levels": asdict(bundle.factors.levels),
         "silent": None if silent is None else {"share": silent.share, "calibration": silent.calibration.to_json()},
         "why_no_silent": bundle.factors.why_no_silent,
         "notes": list(bundle.factors.notes),
@@ -207,7 +212,7 @@ def _files_of(bundle: Bundle, golden: pd.DataFrame) -> dict[str, str]:
 
 def _golden(bundle: Bundle, features: pd.DataFrame) -> dict[str, Any]:
     status = np.full(len(features), "quiet")
-    predicted = bundle.predict(features, voice_status=status)[["margin", "p_leave", "p_silent"]]
+    predicted = bundle.predict(features, voice_status=status, at=_GOLDEN_AT)[["margin", "p_leave", "p_silent"]]
     values = bundle.matched(features).to_numpy(np.float64)
     return {"features": _plain(values), "predictions": _plain(predicted.to_numpy(np.float64))}
 
@@ -220,7 +225,8 @@ def _golden_gap(bundle: Bundle, golden: dict[str, Any]) -> float:
     if not len(features):
         return 0.0
     status = np.full(len(features), "quiet")
-    predicted = bundle.predict(features, voice_status=status)[["margin", "p_leave", "p_silent"]].to_numpy(np.float64)
+    told = bundle.predict(features, voice_status=status, at=_GOLDEN_AT)
+    predicted = told[["margin", "p_leave", "p_silent"]].to_numpy(np.float64)
     if (np.isnan(predicted) != np.isnan(expected)).any():
         return float("inf")
     return float(np.nanmax(np.abs(predicted - expected), initial=0.0))
@@ -302,8 +308,14 @@ def _members_parsed(content: dict[str, Any], names: Sequence[str]) -> Members:
         raise BundleError(
             f"curves of {', '.join(strange[:3])}, which are no features of the model; train again: churn train"
         )
-    rhythm = RhythmMember(float(content["rhythm"]["weight"]), float(content["rhythm"]["mean"]))
+    rhythm = RhythmMember(*(float(content["rhythm"][name]) for name in ("weight", "mean", "slope")))
     return Members(rhythm, LinearMember(float(told["weight"]), float(told["intercept"]), curves))
+
+
+def _slope_parsed(told: float) -> float:
+    if not 0 < told < float("inf"):
+        raise BundleError("the slope is no positive number; train again: churn train")
+    return float(told)
 
 
 def _parsed(content: dict[str, Any], texts: dict[str, str]) -> Bundle:
@@ -318,7 +330,7 @@ def _parsed(content: dict[str, Any], texts: dict[str, str]) -> Bundle:
     names = [recipe.name for recipe in recipes]
     if leave.feature_name() != names or (silent and silent.booster and silent.booster.feature_name() != names):
         raise BundleError("the features of the trees are not those of bundle.json; train again: churn train")
-    prior = content["prior"]
+    prior, levels = content["prior"], content["levels"]
     return Bundle(
         target=Target(**content["target"]),
         recipes=recipes,
@@ -326,7 +338,8 @@ def _parsed(content: dict[str, Any], texts: dict[str, str]) -> Bundle:
         factors=Factors(
             leave,
             _members_parsed(content, names),
-            calibration_from_json(content["calibration"]),
+            _slope_parsed(content["slope"]),
+            Levels(levels["mean"], tuple(levels["at"]), tuple(levels["weight"])),
             silent,
             content["why_no_silent"],
             tuple(content["notes"]),

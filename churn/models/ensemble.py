@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 
 import lightgbm as lgb
 import numpy as np
+import numpy.typing as npt
 from scipy.special import logit
 
 from churn.models.boosting import Floats, raw_margin
+from churn.models.levels import slope_of
 from churn.models.linear import LinearMember, linear_margin
 from churn.models.view import Signals, view_of
 
@@ -31,10 +33,12 @@ class RhythmMember:
     Attributes:
         weight: of its log odds; 0 where its signal is missing.
         mean: its mean log odds over the training rows: what it says of nobody in particular.
+        slope: how steep its log odds turned out about that mean: MBG/NBD is too sure where it doesn't fit the base.
     """
 
     weight: float = 0.0
     mean: float = 0.0
+    slope: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +54,23 @@ class Members:
         return 1 - self.rhythm.weight - self.linear.weight
 
 
-def rhythm_member(features: Signals) -> RhythmMember:
-    """Returns the rhythm as a member, with its mean over the training rows; without its feature it counts nothing."""
+def rhythm_member(
+    features: Signals, *, y: npt.NDArray[np.bool_] | None = None, at: npt.NDArray[np.int64] | None = None
+) -> RhythmMember:
+    """Returns the rhythm as a member, with its mean over the training rows; without its feature it counts nothing.
+
+    Given who left and the cutoffs of the rows, its slope is theirs within cutoffs.
+    """
     if RHYTHM_FEATURE not in features:
         return RhythmMember()
     told = rhythm_margin(features, RhythmMember(mean=np.nan))
-    return RhythmMember() if np.isnan(told).all() else RhythmMember(RHYTHM_WEIGHT, float(np.nanmean(told)))
+    if np.isnan(told).all():
+        return RhythmMember()
+    slope, is_told = 1.0, ~np.isnan(told)
+    if y is not None and at is not None:
+        found, _ = slope_of(told[is_told], y=y[is_told], at=at[is_told])
+        slope = found if found > 0 else slope
+    return RhythmMember(RHYTHM_WEIGHT, float(np.nanmean(told)), slope)
 
 
 def rhythm_margin(features: Signals, member: RhythmMember) -> Floats:
@@ -63,7 +78,10 @@ def rhythm_margin(features: Signals, member: RhythmMember) -> Floats:
     if RHYTHM_FEATURE not in features:
         return np.full(len(features), member.mean)
     p = view_of(features).column(RHYTHM_FEATURE)
-    return np.where(np.isnan(p), member.mean, logit(np.clip(p, _EDGE, 1 - _EDGE)))
+    odds = logit(np.clip(p, _EDGE, 1 - _EDGE))
+    if member.slope != 1:
+        odds = member.mean + member.slope * (odds - member.mean)
+    return np.where(np.isnan(p), member.mean, odds)
 
 
 def ensemble_margin(booster: lgb.Booster, features: Signals, members: Members) -> Floats:

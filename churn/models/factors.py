@@ -13,9 +13,10 @@ import pandas as pd
 from churn.errors import NotEnoughDataError
 from churn.models import boosting
 from churn.models.boosting import Bool, Floats, Growing, Judged
-from churn.models.calibration import Calibration, apply, fit_cautiously
+from churn.models.calibration import Calibration, apply, believed_slope, fit_cautiously
 from churn.models.coverage import MOST_LOST, covered
 from churn.models.ensemble import LINEAR_WEIGHT, Members, blend, ensemble_margin, rhythm_member
+from churn.models.levels import Levels, fit_levels
 from churn.models.linear import fit_linear
 from churn.models.view import Signals, view_of
 from churn.timeline.cutoffs import Cutoff
@@ -47,7 +48,8 @@ class Factors:
     Attributes:
         leave: the trees of the first factor.
         members: the rhythm and the linear member, which count beside them.
-        calibration: of the raw margin of all.
+        slope: of the raw margin of all, as later time found it within cutoffs.
+        levels: what is added to it at a moment: how likely leaving is in itself then.
         silent: the second factor, None where nobody can be heard (`why_no_silent` says why).
         why_no_silent: a sentence, empty when there is a silent model.
         notes: what was decided by sample size rather than by evidence, in sentences.
@@ -55,10 +57,15 @@ class Factors:
 
     leave: lgb.Booster
     members: Members
-    calibration: Calibration
+    slope: float
+    levels: Levels
     silent: SilentFactor | None
     why_no_silent: str
     notes: tuple[str, ...]
+
+    def calibration_at(self, at: int) -> Calibration:
+        """Returns what makes a probability of the raw margin at a moment (microseconds UTC)."""
+        return Calibration("sigmoid", (self.slope, self.levels.forecast(at)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,32 +103,45 @@ def learn(
     """
     _check_enough(rows.has_left)
     rows, rolling = covered_folds(rows, cutoffs, grace_days=grace_days, count=folds)
-    rounds = boosting.choose_rounds(rows.features, y=rows.has_left, at=rows.at, folds=rolling, growing=growing)
-    leave = boosting.fit(rows.features, y=rows.has_left, rounds=rounds.count, growing=growing)
-    linear = fit_linear(rows.features, y=rows.has_left, weight=LINEAR_WEIGHT, categories=growing.categories)
-    members = Members(rhythm_member(rows.features), linear)
-    calibration = Calibration("none")
-    notes, judged = [], None
-    if rounds.judged:
-        judged = _with_members(rounds.judged[0], rows, members, categories=growing.categories)
-        calibration = fit_cautiously(judged.margin, y=rows.has_left[judged.rows])
-    else:
-        notes.append("no purged fold fits into the training period: rounds by sample size, no calibration")
+    features, left, at = rows.features, rows.has_left, rows.at
+    rounds = boosting.choose_rounds(features, y=left, at=at, folds=rolling, growing=growing, is_within=True)
+    leave = boosting.fit(features, y=left, rounds=rounds.count, growing=growing, at=at)
+    linear = fit_linear(features, y=left, at=at, weight=LINEAR_WEIGHT, categories=growing.categories)
+    members = Members(rhythm_member(features, y=left, at=at), linear)
+    judged = [_with_members(fold, rows, members, categories=growing.categories) for fold in rounds.judged]
+    slope = believed_slope([(fold.margin, left[fold.rows], at[fold.rows]) for fold in judged])
+    levels = fit_levels(slope * ensemble_margin(leave, features, members), y=left, at=at)
+    notes = []
+    if not judged:
+        notes.append("no purged fold fits into the training period: rounds by sample size, slope taken to be 1")
     silent, why = None, "no table carries the customers' own voice (contacts or feedback by themselves)"
     if can_hear:
-        silent, why, note = _learn_silent(rows, judged, rolling, growing=growing.untuned)
+        latest = judged[0].fold if judged else None
+        silent, why, note = _learn_silent(rows, latest, rolling, growing=growing.untuned)
         notes += note
-    return Factors(leave, members, calibration, silent, why, tuple(notes))
+    return Factors(leave, members, slope, levels, silent, why, tuple(notes))
 
 
-def predict(factors: Factors, features: pd.DataFrame, *, voice_status: npt.NDArray[np.str_]) -> pd.DataFrame:
+def predict(
+    factors: Factors, features: pd.DataFrame, *, voice_status: npt.NDArray[np.str_], at: int | npt.NDArray[np.int64]
+) -> pd.DataFrame:
     """Returns per row margin, p_leave, p_silent, p_vocal and p_silent_given_leave.
 
     p_silent is 0 for who has already spoken (her leaving would be vocal), null for who can't be heard and without a
     silent model; otherwise p_leave x p(silent | leave), and so below p_leave whenever leavers have been heard to speak.
+
+    Args:
+        factors: what was learnt.
+        features: signals, a row per prediction.
+        voice_status: of each row, shape (rows,).
+        at: the cutoff of all rows, or of each; microseconds UTC.
     """
     margin = ensemble_margin(factors.leave, features, factors.members)
-    p_leave = apply(factors.calibration, margin)
+    p_leave = np.empty(len(margin))
+    moments = np.broadcast_to(at, len(margin))
+    for moment in np.unique(moments):
+        rows = moments == moment
+        p_leave[rows] = apply(factors.calibration_at(int(moment)), margin[rows])
     p_silent = np.full(len(features), np.nan)
     given_leave = np.full(len(features), np.nan)
     if factors.silent is not None:
@@ -165,14 +185,15 @@ def _with_members(judged: Judged, rows: TrainingRows, members: Members, *, categ
     """What all members say of the rows that a fold's trees have judged; the linear one learns from what they did."""
     features, before = view_of(rows.features), np.isin(rows.at, [cutoff.at for cutoff in judged.fold.train])
     linear = fit_linear(
-        features.keep(before), y=rows.has_left[before], weight=members.linear.weight, categories=categories
-    )
+        features.keep(before), y=rows.has_left[before], at=rows.at[before], weight=members.linear.weight,
+        categories=categories,
+    )  # fmt: skip
     margin = blend(judged.margin, features.keep(judged.rows), replace(members, linear=linear))
     return Judged(judged.fold, judged.rows, margin)
 
 
 def _learn_silent(
-    rows: TrainingRows, judged: Judged | None, folds: Sequence[boosting.Fold], *, growing: Growing
+    rows: TrainingRows, latest: boosting.Fold | None, folds: Sequence[boosting.Fold], *, growing: Growing
 ) -> tuple[SilentFactor | None, str, list[str]]:
     is_leaver = rows.has_left & rows.is_quiet
     leavers = rows.keep(is_leaver)
@@ -189,7 +210,7 @@ def _learn_silent(
         return SilentFactor(None, share, Calibration("none")), "", [note]
     rounds = boosting.choose_rounds(leavers.features, y=is_silent, at=leavers.at, folds=folds, growing=growing)
     booster = boosting.fit(leavers.features, y=is_silent, rounds=rounds.count, growing=growing)
-    calibration = _calibrate_silent(leavers, judged.fold if judged else None, rounds.count, growing=growing)
+    calibration = _calibrate_silent(leavers, latest, rounds.count, growing=growing)
     return SilentFactor(booster, share, calibration), "", []
 
 

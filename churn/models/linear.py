@@ -39,6 +39,7 @@ LEAST_TOLD = 50
 
 _QUANTILES = np.linspace(0, 1, 33)
 _BLOCK_ROWS = 1024
+_UNHELD = 10.0
 _OUTERMOST = 0.002
 """Ranks are taken for no more extreme than this: the last quantile is one row."""
 
@@ -79,15 +80,21 @@ class LinearMember:
     curves: tuple[Curve, ...] = ()
 
 
-def fit_linear(features: Signals, *, y: Bool, weight: float, categories: Sequence[str] = ()) -> LinearMember:
+def fit_linear(
+    features: Signals, *, y: Bool, weight: float, categories: Sequence[str] = (),
+    at: npt.NDArray[np.int64] | None = None,
+) -> LinearMember:  # fmt: skip
     """Returns the member fitted on (at most `MOST_ROWS` of) the rows; the same for any number of threads.
 
-    Columns of `categories` are left to the trees; so is the season.
+    Columns of `categories` are left to the trees; the season belongs to the level. Given the cutoffs of the rows, each
+    has a level of its own, which is no part of the member: its effects tell customers of one cutoff apart.
 
     Args:
         features: signals as numbers, shape (rows, columns), in the order that their customers define.
         y: who left, shape (rows,).
         weight: what it will count in the ensemble.
+        categories: names of columns that are codes of categories.
+        at: cutoff of each row, microseconds UTC, shape (rows,).
     """
     few = np.arange(0, len(y), -(-len(y) // MOST_ROWS) or 1)
     outcome, view = y[few], view_of(features)
@@ -96,23 +103,25 @@ def fit_linear(features: Signals, *, y: Bool, weight: float, categories: Sequenc
     design: list[Floats] = []
     for name in view.columns:
         value = sample.column(name)
-        corners = None if name in categories or name == SEASON_FEATURE else _normal_scores(value)
-        if corners is not None:
-            at, score = corners
+        found = None if name in categories or name == SEASON_FEATURE else _normal_scores(value)
+        if found is not None:
+            corners, score = found
             known = ~np.isnan(value)
-            scaled = np.interp(value, at, score)
+            scaled = np.interp(value, corners, score)
             mean, spread = float(scaled[known].mean()), float(scaled[known].std())
-            columns.append((name, at, (score - mean) / spread))
+            columns.append((name, corners, (score - mean) / spread))
             design.append(np.where(known, (scaled - mean) / spread, 0.0))
     if not columns or outcome.all() or not outcome.any():
         return LinearMember()
+    if at is not None:
+        design += _levels(at[few])
     with threadpool_limits(limits=1):  # the last bits of BLAS's sums depend on the number of its threads
         model = LogisticRegression(C=STRENGTH, max_iter=1000).fit(np.column_stack(design), outcome)
     curves = tuple(
-        Curve(name, tuple(at.tolist()), tuple((float(coefficient) * score).tolist()))
-        for (name, at, score), coefficient in zip(columns, model.coef_[0], strict=True)
+        Curve(name, tuple(corners.tolist()), tuple((float(coefficient) * score).tolist()))
+        for (name, corners, score), coefficient in zip(columns, model.coef_[0], strict=False)
     )
-    return LinearMember(weight, float(model.intercept_[0]), curves)
+    return LinearMember(weight, 0.0 if at is not None else float(model.intercept_[0]), curves)
 
 
 def linear_margin(features: Signals, member: LinearMember) -> Floats:
@@ -129,6 +138,12 @@ def add_effect(features: Signals, curve: Curve, *, weight: float, out: Floats) -
     at, effect = np.asarray(curve.at), weight * np.asarray(curve.effect)
     slope = np.append(np.diff(effect) / np.diff(at), 0.0)
     _add(values, at.astype(values.dtype), at, effect, slope, out)
+
+
+def _levels(at: npt.NDArray[np.int64]) -> list[Floats]:
+    """A column for each cutoff, so large that the ridge hardly holds its level back."""
+    moments = np.unique(at)
+    return [np.where(at == moment, _UNHELD, 0.0) for moment in moments] if len(moments) > 1 else []
 
 
 def _normal_scores(value: Floats) -> tuple[Floats, Floats] | None:

@@ -22,6 +22,7 @@ from scipy.special import expit
 from churn.errors import ConfigError
 from churn.models.boosting import Bool, Floats, Fold, Growing, Settings, choose_rounds, rolling_folds
 from churn.models.factors import TrainingRows, covered_folds
+from churn.models.levels import within
 from churn.models.metrics import log_losses
 from churn.models.view import view_of
 from churn.timeline.cutoffs import Cutoff
@@ -48,7 +49,7 @@ TIMES = ("learning_rate", "leaves", "rows_in_leaf")
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One trial: its settings, their mean log loss on the folds (nats, without calibration), and the rounds it took."""
+    """One trial: its settings, their mean log loss on the folds (nats, within cutoffs), and the rounds it took."""
 
     settings: Settings
     log_loss: float
@@ -193,10 +194,14 @@ class _Judged:
 
 
 def _losses(rows: TrainingRows, folds: Sequence[Fold], growing: Growing) -> _Judged:
-    found = choose_rounds(rows.features, y=rows.has_left, at=rows.at, folds=folds, growing=growing)
-    outcome = rows.has_left.astype(np.float64)
+    left, at = rows.has_left, rows.at
+    found = choose_rounds(rows.features, y=left, at=at, folds=folds, growing=growing, is_within=True)
+    outcome = left.astype(np.float64)
     return _Judged(
-        tuple(log_losses(outcome[fold.rows], p=expit(fold.margin)) for fold in found.judged),
+        tuple(
+            log_losses(outcome[fold.rows], p=expit(within(fold.margin, y=left[fold.rows], at=at[fold.rows])))
+            for fold in found.judged
+        ),
         tuple(fold.rows for fold in found.judged), found.count,
     )  # fmt: skip
 

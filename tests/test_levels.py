@@ -1,0 +1,157 @@
+"""Levels: learnt apart from who leaves, forecast from a year ago and from lately, and no way around for the date."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit, logit
+from sklearn.linear_model import LogisticRegression
+
+from churn.models.boosting import Growing, choose_rounds, fit, raw_margin, rolling_folds
+from churn.models.factors import TrainingRows, learn, predict
+from churn.models.levels import Levels, fit_levels, level_of, slope_of, starts_of, within
+from churn.models.linear import fit_linear, linear_margin
+from churn.tables.history import DAY
+from churn.timeline.cutoffs import Cutoff
+
+GROWING = Growing(seed=7, threads=1)
+EACH = 400
+
+
+def rows_of(levels: list[float], *, slope: float = 1.0, seed: int = 1, each: int = EACH, every: int = 30):
+    """Margins, who left, and cutoffs of as many rows at each level."""
+    rng = np.random.default_rng(seed)
+    margin = rng.normal(0, 1, each * len(levels))
+    at = np.repeat(np.arange(len(levels)) * every * DAY, each)
+    left = rng.random(len(margin)) < expit(np.repeat(levels, each) + slope * margin)
+    return margin, left, at
+
+
+def test_a_level_brings_the_mean_to_the_share() -> None:
+    margin = np.random.default_rng(1).normal(-1, 2, 1_000)
+    assert expit(margin + level_of(margin, share=0.37)).mean() == pytest.approx(0.37, abs=1e-9)
+
+
+def test_each_row_starts_at_the_log_odds_of_its_cutoff() -> None:
+    starts = starts_of(np.array([True, False, False, False, False, True]), np.array([5, 5, 5, 9, 9, 5]))
+    assert starts[[0, 1, 2, 5]] == pytest.approx(logit(2.5 / 5))
+    assert starts[[3, 4]] == pytest.approx(logit(0.5 / 3))
+
+
+def test_within_cutoffs_only_differences_within_cutoffs_are_left() -> None:
+    margin, left, at = rows_of([-2.0, 1.0])
+    shifted = margin + np.where(at > 0, 3.0, -1.0)
+    np.testing.assert_allclose(within(shifted, y=left, at=at), within(margin, y=left, at=at), atol=1e-9)
+
+
+def test_the_slope_is_that_of_a_regression_with_a_level_for_each_cutoff() -> None:
+    margin, left, at = rows_of([-2.0, 0.0, 1.0], slope=1.4)
+    dummies = (at[:, None] == np.unique(at)).astype(float)
+    oracle = LogisticRegression(C=np.inf, fit_intercept=False, tol=1e-10, max_iter=10_000).fit(
+        np.column_stack([margin, dummies]), left
+    )
+    slope, error = slope_of(margin, y=left, at=at)
+    assert slope == pytest.approx(oracle.coef_[0][0], abs=1e-4)
+    assert abs(slope - 1.4) < 3 * error < 0.4
+
+
+@pytest.mark.parametrize("margin", [np.zeros(200), np.repeat([1.0, -1.0], 100)])
+def test_margins_that_differ_by_cutoff_alone_have_no_slope(margin: np.ndarray) -> None:
+    slope, error = slope_of(margin, y=np.arange(200) % 3 == 0, at=np.repeat([0, 30 * DAY], 100))
+    assert np.isnan(slope)
+    assert error == np.inf
+
+
+def test_what_was_a_year_ago_comes_again() -> None:
+    season = [0.5 * np.sin(2 * np.pi * 30 * month / 365.25) - 1 for month in range(30)]
+    margin, left, at = rows_of(season[:24], each=2_000)
+    levels = fit_levels(margin, y=left, at=at)
+    told = [levels.forecast(month * 30 * DAY) for month in range(24, 30)]
+    assert np.abs(np.subtract(told, season[24:])).max() < 0.15
+    assert np.ptp(told) > 0.3
+
+
+def test_without_a_year_the_forecast_lies_between_lately_and_the_mean() -> None:
+    margin, left, at = rows_of([-2.0, -2.0, -1.0, -1.0], each=5_000)
+    told = fit_levels(margin, y=left, at=at).forecast(6 * 30 * DAY)
+    assert -1.5 < told < -1.0
+
+
+def test_few_customers_move_the_forecast_less_than_many() -> None:
+    told = []
+    for each in (25, 10_000):
+        margin, _, at = rows_of([0.0] * 6, each=each)
+        left = np.tile(np.arange(each) % 10 < 3, 6)
+        left[-each:] = np.arange(each) % 10 < 6
+        levels = fit_levels(0 * margin, y=left, at=at)
+        told.append(levels.forecast(int(at[-1])) - levels.forecast(0))
+    assert 0 < told[0] < told[1]
+
+
+def test_far_from_all_that_was_seen_the_forecast_keeps_season_and_mean() -> None:
+    margin, left, at = rows_of([-1.0] * 6)
+    levels = fit_levels(margin, y=left, at=at)
+    same_day = 100 * 1461 * DAY // 4
+    assert levels.forecast(same_day) == pytest.approx(levels.forecast(5 * same_day), abs=1e-9)
+    assert abs(levels.forecast(same_day) - levels.mean) < 0.3
+
+
+def test_the_order_of_rows_changes_nothing_that_matters() -> None:
+    margin, left, at = rows_of([-1.0, 0.0, 0.5])
+    turned = np.random.default_rng(2).permutation(len(margin))
+    one, other = fit_levels(margin, y=left, at=at), fit_levels(margin[turned], y=left[turned], at=at[turned])
+    assert one.at == other.at
+    assert other.weight == pytest.approx(one.weight, abs=1e-9)
+
+
+@pytest.mark.parametrize(("at", "weight"), [((1,), ()), ((1,), (np.nan,))])
+def test_levels_that_are_none_are_refused(at: tuple[int, ...], weight: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="one finite weight for each cutoff"):
+        Levels(0.0, at, weight)
+
+
+def dated_rows(levels: list[float], *, every: int = 30) -> tuple[TrainingRows, list[Cutoff]]:
+    """Rows with a signal that tells who leaves and one that tells the date alone."""
+    margin, left, at = rows_of(levels, every=every)
+    features = pd.DataFrame({"risk": margin, "date": at / DAY}).astype(np.float32)
+    nobody = np.zeros(len(at), bool)
+    return TrainingRows(features, at, left, nobody, nobody), [Cutoff(int(each), 0, every) for each in np.unique(at)]
+
+
+def test_trees_and_lines_that_learn_within_cutoffs_take_nothing_from_the_date() -> None:
+    rows, _ = dated_rows([-2.5, -1.0, 0.5, 2.0])
+    same = pd.DataFrame({"risk": np.zeros(4), "date": np.unique(rows.at) / DAY}).astype(np.float32)
+
+    def spreads(at: np.ndarray | None) -> list[float]:
+        trees = fit(rows.features, y=rows.has_left, rounds=60, growing=GROWING, at=at)
+        line = fit_linear(rows.features, y=rows.has_left, weight=0.25, at=at)
+        return [float(np.ptp(margin)) for margin in (raw_margin(trees, same), linear_margin(same, line))]
+
+    free, bound = spreads(None), spreads(rows.at)
+    assert min(free) > 1.0
+    assert max(bound) < 0.3
+
+
+def test_a_level_that_changes_does_not_stop_boosting_early() -> None:
+    rows, cutoffs = dated_rows([-1.5, -1.5, -1.5, -1.5, 1.5])
+    folds = rolling_folds(cutoffs, count=1)
+    features = rows.features[["risk"]]
+    rounds = [
+        choose_rounds(features, y=rows.has_left, at=rows.at, folds=folds, growing=GROWING, is_within=is_within).count
+        for is_within in (False, True)
+    ]
+    assert rounds[1] > 2 * rounds[0]
+
+
+def test_probabilities_follow_the_season_that_will_be() -> None:
+    season = [0.5 * np.sin(2 * np.pi * 30 * month / 365.25) - 1 for month in range(30)]
+    rows, cutoffs = dated_rows(season[:24])
+    rows = TrainingRows(rows.features[["risk"]], rows.at, rows.has_left, rows.is_quiet, rows.has_spoken)
+    factors = learn(rows, cutoffs=cutoffs, grace_days=0, can_hear=False, growing=GROWING)
+    later, left, at = rows_of(season, seed=5, each=2_000)
+    told = predict(
+        factors, pd.DataFrame({"risk": later.astype(np.float32)}), voice_status=np.full(len(at), "quiet"), at=at
+    )["p_leave"].to_numpy()
+    for moment in np.unique(at)[-5:]:
+        assert told[at == moment].mean() == pytest.approx(left[at == moment].mean(), abs=0.08)
