@@ -68,9 +68,8 @@ def measured(given: argparse.Namespace) -> Results:
     """Returns every arena's figures, and what was skipped and why."""
     parts: list[Part] = []
     skipped: list[str] = []
-    of = {"version": given.version, "cutoffs": given.cutoffs}
     for name, opened in _arenas(given, skipped):
-        part, absent = kept(given.keep, name, of=of, measure=partial(_opened, opened))
+        part, absent = kept(given.keep, name, of={"version": given.version}, measure=partial(_opened, opened))
         parts.append(part)
         skipped += [why for why in absent if why not in skipped]
     return Results(parts, skipped)
@@ -119,7 +118,7 @@ def _arenas(given: argparse.Namespace, skipped: list[str]) -> Iterator[tuple[str
         if protocol.name not in given.part:
             continue
         if (given.data / protocol.data).is_dir():
-            yield protocol.name, nullcontext(protocol_arena(protocol, data=given.data, cutoffs=given.cutoffs))
+            yield f"{protocol.name} {given.cutoffs}", nullcontext(protocol_arena(protocol, data=given.data, cutoffs=given.cutoffs))
         else:
             skipped.append(
                 f"{protocol.name}: its data is absent, no {protocol.data}/ in the folder of --data or {DATA_VARIABLE}"
