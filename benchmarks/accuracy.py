@@ -118,7 +118,10 @@ def _arenas(given: argparse.Namespace, skipped: list[str]) -> Iterator[tuple[str
         if protocol.name not in given.part:
             continue
         if (given.data / protocol.data).is_dir():
-            yield f"{protocol.name} {given.cutoffs}", nullcontext(protocol_arena(protocol, data=given.data, cutoffs=given.cutoffs))
+            yield (
+                f"{protocol.name} {given.cutoffs}",
+                nullcontext(protocol_arena(protocol, data=given.data, cutoffs=given.cutoffs)),
+            )
         else:
             skipped.append(
                 f"{protocol.name}: its data is absent, no {protocol.data}/ in the folder of --data or {DATA_VARIABLE}"
