@@ -9,7 +9,7 @@ import pytest
 from made_factors import CUTOFFS, GROWING, RECIPES, learnt, signals, training_rows, with_spoken
 
 from churn.errors import NotEnoughDataError
-from churn.models.factors import MIN_LEAVERS, MIN_OF_EACH_VOICE, Factors, TrainingRows, learn, predict
+from churn.models.factors import MIN_LEAVERS, MIN_OF_EACH_VOICE, Factors, learn, predict
 from churn.models.matrix import matrix_of
 from churn.models.metrics import auroc
 
@@ -162,28 +162,3 @@ def test_one_customer_scores_alone_as_in_a_list(factors: Factors) -> None:
     for row in (0, 7, 299):
         alone = predict(factors, features.iloc[[row]], voice_status=status[[row]], at=NEXT)
         assert alone.equals(together.iloc[[row]])
-
-
-def late_signal(rows: TrainingRows, *, told_from: int) -> TrainingRows:
-    """The rows with a signal that is null before the cutoff of that number, as a window over a young table is."""
-    signal = np.where(rows.at < CUTOFFS[told_from].at, np.nan, 1.0 + (np.arange(len(rows.at)) % 7)).astype(np.float32)
-    return replace(rows, features=rows.features.assign(young=signal))
-
-
-def test_a_signal_null_at_most_of_the_cutoffs_is_not_learnt_from() -> None:
-    told = learnt(late_signal(training_rows(), told_from=6))
-    assert told.leave.feature_name() == [recipe.name for recipe in RECIPES]
-
-
-def test_few_cutoffs_are_given_up_for_a_signal_they_lack() -> None:
-    told = learnt(late_signal(training_rows(), told_from=2))
-    assert told.leave.feature_name() == [*(recipe.name for recipe in RECIPES), "young"]
-
-
-def test_no_cutoff_is_given_up_where_too_few_leavers_would_be_left() -> None:
-    rows = late_signal(training_rows(), told_from=2)
-    early = rows.at < CUTOFFS[2].at
-    scarce = replace(rows, has_left=early & (np.arange(len(rows.at)) % 8 == 0))
-    assert not scarce.has_left[~early].any()
-    told = learnt(scarce)
-    assert "young" not in told.leave.feature_name()

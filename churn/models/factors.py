@@ -14,7 +14,7 @@ from churn.errors import NotEnoughDataError
 from churn.models import boosting
 from churn.models.boosting import Bool, Floats, Growing, Judged
 from churn.models.calibration import Calibration, apply, believed_slope, fit_cautiously
-from churn.models.coverage import MOST_LOST, covered
+from churn.models.coverage import told_columns
 from churn.models.ensemble import LINEAR_WEIGHT, Members, blend, ensemble_margin, rhythm_member
 from churn.models.levels import Levels, fit_levels
 from churn.models.linear import fit_linear
@@ -165,20 +165,12 @@ def silent_given_leave(silent: SilentFactor, features: Signals) -> Floats:
 def covered_folds(
     rows: TrainingRows, cutoffs: Sequence[Cutoff], *, grace_days: int, count: int
 ) -> tuple[TrainingRows, tuple[boosting.Fold, ...]]:
-    """Returns the rows and columns to learn from, and up to `count` purged folds, the latest first.
-
-    Cutoffs are given up for longer windows only if a fold still fits, and enough of each class are left.
-    """
-    for most_lost in (MOST_LOST, 0.0):
-        columns, is_covered = covered(rows.features, rows.at, most_lost=most_lost)
-        kept = rows.keep(is_covered, columns)
-        moments = set(kept.at.tolist())
-        folds = boosting.rolling_folds(
-            [cutoff for cutoff in cutoffs if cutoff.at in moments], grace_days=grace_days, count=count
-        )
-        if folds and _rarer(kept.has_left) >= MIN_LEAVERS:
-            break
-    return kept, folds
+    """Returns the rows with the columns to learn from, and up to `count` purged folds, the latest first."""
+    view = view_of(rows.features)
+    kept = replace(rows, features=view.select(told_columns(view)))
+    moments = set(rows.at.tolist())
+    here = [cutoff for cutoff in cutoffs if cutoff.at in moments]
+    return kept, boosting.rolling_folds(here, grace_days=grace_days, count=count)
 
 
 def _with_members(judged: Judged, rows: TrainingRows, members: Members, *, categories: Sequence[str]) -> Judged:
