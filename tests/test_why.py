@@ -16,7 +16,8 @@ from churn.config import load_config
 from churn.errors import TableError
 from churn.jobs.blame import blame
 from churn.jobs.moments import cutoff_at
-from churn.jobs.score import open_bundle, score
+from churn.jobs.opened import open_bundle
+from churn.jobs.score import score
 from churn.jobs.scoring import score_known
 from churn.jobs.why import why
 from churn.models.calibration import Calibration, apply

@@ -104,21 +104,23 @@ def _problems(known: Known, schedule: Schedule, *, leave_out_treated: bool) -> l
     """Whether there is somebody to test on and enough to learn from: what `churn train` would refuse."""
     first, target = schedule.tests[0], schedule.target
     prior = learn_prior(known, first.at)
-    tested = rows(known, target, schedule.tests, prior=prior)
-    empty = [test.label for test in schedule.tests if not (tested["at"] == test.at).any()]
+    empty = [test.label for test in schedule.tests if not (why_not(known, target, test, prior=prior) == ELIGIBLE).any()]
     if empty:
         return [
             f"nobody is eligible at {', '.join(empty)}: look for wrong years among the last rows (gap_in_time), "
             "choose other test_cutoffs, or a wider population in churn.toml"
         ]
-    cutoffs = purged(schedule.cutoffs, first, grace_days=target.grace_days)
-    frame = rows(known, target, cutoffs, prior=prior)
-    told = outcomes_of(known, target, frame, known_by=first.at, prior=prior)
-    if leave_out_treated:
-        is_taught = ~(frame["is_treated"] | told["is_treated_since"])
-        frame, told = frame[is_taught], told[is_taught]
+    leave, stay = np.zeros((2, len(known.customers)), bool)
+    for cutoff in purged(schedule.cutoffs, first, grace_days=target.grace_days):
+        frame = rows(known, target, [cutoff], prior=prior)
+        told = outcomes_of(known, target, frame, known_by=first.at, prior=prior)
+        if leave_out_treated:
+            is_taught = ~(frame["is_treated"] | told["is_treated_since"])
+            frame, told = frame[is_taught], told[is_taught]
+        leave[frame["customer"][told["has_left"]]] = True
+        stay[frame["customer"][~told["has_left"]]] = True
     try:
-        check_enough(frame["customer"], has_left=told["has_left"].to_numpy())
+        check_enough(leavers=int(leave.sum()), stayers=int(stay.sum()))
     except NotEnoughDataError as error:
         return list(error.problems)
     return []

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from churn.config import Config
@@ -70,13 +69,12 @@ def check_activity(base: Base, activity: str) -> None:
         raise NotEnoughDataError(f"no table holds {meant}: nothing can be predicted; {fix}")
 
 
-def check_enough(customers: pd.Series[int], *, has_left: npt.NDArray[np.bool_]) -> None:
-    """Refuses training rows of too few customers who leave, or too few who stay; rows of one customer count once.
+def check_enough(*, leavers: int, stayers: int) -> None:
+    """Refuses to learn from too few customers who leave at some cutoff, or too few who stay at some.
 
     Raises:
         NotEnoughDataError: fewer than `MIN_LEAVERS` of either.
     """
-    leavers, stayers = (int(customers[mask].nunique()) for mask in (has_left, ~has_left))
     if min(leavers, stayers) < MIN_LEAVERS:
         raise NotEnoughDataError(
             f"too little to learn from before the first test cutoff: {plural(leavers, 'leaver')} and "

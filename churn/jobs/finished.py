@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
-
 from churn import __version__
 from churn.config import Config
-from churn.jobs.explained import Explained
+from churn.jobs.order import Order
 from churn.jobs.outputs import Destination
 from churn.models.bundle import Bundle
 from churn.tables.buckets import sources_key
@@ -17,23 +14,7 @@ _ASIDE = {"directory", "source", "engine", "tracking", "output", "models"}
 """Settings that change no score."""
 
 
-class Asked(Protocol):
-    """What is asked for; `churn.jobs.score.Order`."""
-
-    @property
-    def customers(self) -> Sequence[str] | None:
-        """The list, or everybody."""
-
-    @property
-    def at(self) -> int | None:
-        """The cutoff, if one is given."""
-
-    @property
-    def explained(self) -> Explained | None:
-        """Whose scores come with reasons, if that is said."""
-
-
-def job_key(config: Config, model_id: str, order: Asked, destination: Destination) -> str | None:
+def job_key(config: Config, model_id: str, order: Order, destination: Destination) -> str | None:
     """Returns a name of all that a file of scores depends on; None where a source does not tell when it changes."""
     sources = sources_key(config)
     if sources is None:

@@ -15,8 +15,10 @@ from churn.jobs.bucketwise import Bucketwise
 from churn.jobs.explained import explained_from
 from churn.jobs.inputs import missing_inputs
 from churn.jobs.moments import moment_from
+from churn.jobs.opened import Opened, opened_at
+from churn.jobs.order import Order
 from churn.jobs.outputs import Destination
-from churn.jobs.score import Opened, Order, opened_at, scored_by
+from churn.jobs.score import scored_by
 from churn.models.bundle import Bundle
 from churn.tables.buckets import Buckets
 from churn.tables.contract import CONTRACT

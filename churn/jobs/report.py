@@ -13,9 +13,9 @@ from churn.config import Config
 from churn.delivery.files import read_scores
 from churn.delivery.page import report_page
 from churn.errors import BundleError, OutputError
+from churn.jobs.opened import find_bundle
 from churn.jobs.outputs import check_page_out
 from churn.jobs.record import record_of
-from churn.jobs.score import find_bundle
 from churn.jobs.scoring import COLUMNS
 from churn.tables.atomic import write_atomically
 

@@ -6,7 +6,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,37 +27,19 @@ from churn.jobs.finished import job_key, signals_key
 from churn.jobs.inputs import missing_inputs
 from churn.jobs.lists import list_warnings
 from churn.jobs.moments import cutoff_at
+from churn.jobs.opened import Opened, open_bundle
+from churn.jobs.order import Order
 from churn.jobs.outputs import Destination, check_destination, store_scores
 from churn.jobs.scoring import COLUMNS, Question
 from churn.jobs.survey import Survey
 from churn.jobs.unseen import unseen_warnings
-from churn.models.bundle import GOLDEN_TOLERANCE, Bundle, load_bundle
-from churn.models.champion import champion_of, newest_of
+from churn.models.bundle import Bundle
 from churn.tables.atomic import alone_at
 from churn.tables.findings import Issue
 from churn.timeline.cutoffs import Cutoff
 
 Progress = Callable[[str], None]
 Engine = Bucketwise | Clusterwise
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A bundle ready to be used.
-
-    Attributes:
-        home: its folder.
-        model_id: of the bundle.
-        bundle: the model.
-        is_strange: whether it predicts otherwise here than where it was trained.
-        warnings: what the user should know about it.
-    """
-
-    home: Path
-    model_id: str
-    bundle: Bundle
-    is_strange: bool
-    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +67,6 @@ class Scored:
     explained: str
     warnings: tuple[str, ...]
     is_unchanged: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What is asked for.
-
-    Attributes:
-        customers: ids; every one gets a row, scored or with the reason why not. None: everybody in the tables.
-        at: the cutoff, microseconds UTC; None: the midnight after the last activity.
-        explained: whose scores come with reasons; None: the top of the contact budget.
-    """
-
-    customers: Sequence[str] | None = None
-    at: int | None = None
-    explained: Explained | None = None
 
 
 def score(
@@ -243,49 +210,3 @@ def _unchanged(made: Mapping[str, str], opened: Opened) -> Scored:
         None, tally_told(told), opened.model_id, opened.home, made["cutoff"], made["reasons"], warnings,
         is_unchanged=True,
     )  # fmt: skip
-
-
-def open_bundle(config: Config, bundle: Path | None) -> Opened:
-    """Returns the bundle to use, checked and loaded: the given one, the champion, or the newest.
-
-    Raises:
-        BundleError: there is none, or it is damaged.
-    """
-    home, warnings = find_bundle(config, bundle)
-    opened = opened_at(home)
-    return replace(opened, warnings=(*warnings, *opened.warnings))
-
-
-def opened_at(home: Path) -> Opened:
-    """Returns the bundle in a folder, checked and loaded.
-
-    Raises:
-        BundleError: it is none, or damaged.
-    """
-    model_id, model, gap = load_bundle(home)
-    is_strange, warnings = not gap <= GOLDEN_TOLERANCE, list[str]()
-    if is_strange:
-        warnings.append(
-            f"this machine's libraries give other predictions than the training's (difference {gap:.1e}); "
-            "train again: churn train"
-        )
-    return Opened(home, model_id, model, is_strange, tuple(warnings))
-
-
-def find_bundle(config: Config, bundle: Path | None) -> tuple[Path, list[str]]:
-    """Returns the folder of the bundle to use and what to warn of: the given one, the champion, or the newest.
-
-    Raises:
-        BundleError: there is none.
-    """
-    if bundle is not None:
-        return bundle, []
-    models = config.resolve(config.models)
-    champion = champion_of(models)
-    if champion is not None:
-        return champion, []
-    newest = newest_of(models)
-    if newest is None:
-        raise BundleError(f"no model in {models}; train one first: churn train")
-    doubt = "no model has been promoted (none was better than the simple rules): this is the newest one"
-    return newest, [doubt]

@@ -65,7 +65,10 @@ def train(
         made = material_of(config, lesson, schedule, progress=progress)
     first, settled = schedule.tests[0], lesson.known.settled
     rows_before, _, frame_before = made.material.training_rows(first.at)
-    check_enough(frame_before["customer"], has_left=rows_before.has_left)
+    leavers, stayers = (
+        frame_before["customer"][rows].nunique() for rows in (rows_before.has_left, ~rows_before.has_left)
+    )
+    check_enough(leavers=leavers, stayers=stayers)
     progress("looking for signals that know the future")
     leak = audit(config, made, rows_before, first=first, is_whole=not lesson.sample, allow_leak=allow_leak)
     tuned = None

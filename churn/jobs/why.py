@@ -19,7 +19,7 @@ from churn.jobs.common import bundle_signals
 from churn.jobs.inputs import missing_inputs
 from churn.jobs.lists import list_warnings
 from churn.jobs.moments import cutoff_at
-from churn.jobs.score import open_bundle
+from churn.jobs.opened import open_bundle
 from churn.jobs.scoring import score_known
 from churn.models.bundle import Bundle
 from churn.models.frame import rows_at
