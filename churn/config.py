@@ -234,7 +234,7 @@ def load_config(path: Path) -> Config:
         if path.suffix.lower() in _DATA:
             fix = f"the churn.toml that says how to read it is written by: churn init --from {path.parent}"
             raise ConfigError(f"--config {path} is a file of data; {fix}") from None
-        raise ConfigError(f"{path} is not readable as TOML: {error}") from None
+        raise ConfigError(f"{path} is not readable as TOML: {error}; mend it there") from None
     return parse_config(given, directory=path.parent, source=source, name=path.name)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
+from churn.delivery.believed import is_off
 from churn.delivery.labels import SILENT_MODELS
 from churn.delivery.unsaid import unsaid
 from churn.tables.findings import plural
@@ -62,7 +63,7 @@ def _reliability(told: Mapping[str, Any]) -> list[str]:
     lines = [f"{'Foretold and observed':<40} {'foretold':>9} {'left':>7}  by chance"]
     for cutoff, entry in told["by_cutoff"].items():
         by_chance = f"{_percent(entry['low'])} to {_percent(entry['high'])}"
-        off = "" if entry["low"] <= entry["foretold"] <= entry["high"] else "  off by more than chance"
+        off = "  off by more than chance" if is_off(entry) else ""
         lines.append(f"  {cutoff:<38} {_percent(entry['foretold']):>9} {_percent(entry['left']):>7}  {by_chance}{off}")
     return lines
 

@@ -176,7 +176,7 @@ def test_a_reader_may_stop_early(server: Server) -> None:
 
 def test_no_row_is_told(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PW", PASSWORD)
-    with pytest.raises(TableError, match=r"^transactions: the query returns no row$"):
+    with pytest.raises(TableError, match=r"^transactions: the query returns no row; mend its conditions"):
         read_tables(configured(server, tmp_path, query=f"{SELECT} WHERE false"))
 
 

@@ -94,7 +94,8 @@ def read_scores(path: Path) -> pd.DataFrame:
     try:
         return read(path)
     except (ValueError, OSError) as error:  # ArrowInvalid is a ValueError, so are those of pandas and json.
-        raise OutputError(f"{path} is not readable as a {path.suffix} list of scores: {error}") from error
+        told = f"{path} is not readable as a {path.suffix} list of scores: {error}"
+        raise OutputError(f"{told}; write it again with: churn score --out {path}") from error
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -111,7 +112,7 @@ def read_metadata(path: Path) -> dict[str, str]:
     try:
         found = pq.read_metadata(path).metadata or {}
     except (pa.ArrowInvalid, OSError) as error:
-        raise OutputError(f"{path} is not readable as Parquet: {error}") from error
+        raise OutputError(f"{path} is not readable as Parquet: {error}; write it again") from error
     return {key.decode(): value.decode() for key, value in found.items() if key != b"ARROW:schema"}
 
 

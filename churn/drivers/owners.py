@@ -6,17 +6,17 @@ from churn.config import Config
 from churn.errors import ConfigError, did_you_mean
 from churn.signals.recipes import SIGNALS
 
-_DEPARTMENTS = (
-    ("spend", "Marketing"),
-    ("visits", "Digital"),
-    ("rhythm", "Marketing"),
-    ("service", "Customer service"),
-    ("incidents", "Operations"),
-    ("feedback", "Customer insight"),
-    ("silence", "Customer insight"),
-    ("text", "Customer insight"),
-    ("profile", "Marketing"),
-)
+_DEPARTMENTS = {
+    "spend": "Marketing",
+    "visits": "Digital",
+    "rhythm": "Marketing",
+    "service": "Customer service",
+    "incidents": "Operations",
+    "feedback": "Customer insight",
+    "silence": "Customer insight",
+    "text": "Customer insight",
+    "profile": "Marketing",
+}
 
 
 def owners_of(config: Config) -> dict[str, str]:
@@ -28,7 +28,7 @@ def owners_of(config: Config) -> dict[str, str]:
     problems = [problem for signal, owner in config.owners.items() if (problem := _problem(config, signal, owner))]
     if problems:
         raise ConfigError(problems)
-    return {**dict(_DEPARTMENTS), **config.owners}
+    return {**_DEPARTMENTS, **config.owners}
 
 
 def _problem(config: Config, signal: str, owner: str) -> str | None:

@@ -160,7 +160,8 @@ def _bundle_of(files: str) -> tuple[str, Bundle]:
         write_bundle_texts(json.loads(files), home)
         model_id, bundle, gap = load_bundle(home)
     if not gap <= GOLDEN_TOLERANCE:
-        raise BundleError(f"a node's libraries give other predictions than the training's (difference {gap:.1e})")
+        told = f"a node's libraries give other predictions than the training's (difference {gap:.1e})"
+        raise BundleError(f"{told}; install the versions of the training on every node, or train again: churn train")
     return model_id, bundle
 
 

@@ -190,7 +190,7 @@ def _check_target(path: Path) -> None:
     if not parent.exists():
         raise OutputError(f"the folder {parent} does not exist; make it first: mkdir -p {parent}")
     if not parent.is_dir():
-        raise OutputError(f"{path} cannot be written: {parent} is a file, not a folder")
+        raise OutputError(f"{path} cannot be written: {parent} is a file, not a folder; choose another folder")
 
 
 @contextlib.contextmanager

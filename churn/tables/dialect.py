@@ -47,7 +47,7 @@ def sniff(path: Path, *, encoding: str = "utf-8", delimiter: str | None = None) 
     _check_bytes(path, encoding)
     text = head.decode(_codec(encoding), errors="ignore")
     if not text.strip():
-        raise TableError("is empty")
+        raise TableError("is empty: is the export complete?")
     is_whole = len(head) < _HEAD
     chosen = _delimiter(text, delimiter, is_whole=is_whole)
     records = _records(text, chosen, is_whole=is_whole)

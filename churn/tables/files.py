@@ -75,7 +75,7 @@ def relation(path: Path, *, source: TableSource) -> Relation:
         with path.open("rb") as file:
             magic = file.read(4)
     except OSError as error:
-        raise TableError(f"{path.name} cannot be opened: {error.strerror}") from None
+        raise TableError(f"{path.name} cannot be opened: {error.strerror}; make it readable for you") from None
     try:
         if magic == _MAGIC or path.name.lower().endswith(_PARQUET):
             return _parquet(path)

@@ -102,7 +102,8 @@ def _queried_rows(
 ) -> AbstractContextManager[pa.RecordBatchReader | None]:
     """The rows of a query as a stream that can be read once; None for files."""
     if source.spark_table is not None:
-        raise TableError(f"{source.spark_table} is a table of Spark, which only churn train and churn score read")
+        told = f"{source.spark_table} is a table of Spark, which only churn train and churn score read"
+        raise TableError(f"{told}; for this command give its rows as Parquet files")
     if source.query is None:
         return nullcontext()
     if source.url is not None:
@@ -158,7 +159,7 @@ def _batches(connection: duckdb.DuckDBPyConnection, sql: str, relations: Sequenc
             raise RuntimeError("the rows of a source cannot be read") from error
         raise TableError(problems) from None
     if not rows and relations[0].name == _THE_QUERY:
-        raise TableError("the query returns no row")
+        raise TableError("the query returns no row; mend its conditions, or take the table out of churn.toml")
 
 
 def _gathered(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:

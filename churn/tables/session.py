@@ -103,7 +103,8 @@ def _started(config: Config, folder: Path) -> SparkSession:
     try:
         session = builder.getOrCreate()
     except (PySparkException, OSError) as error:
-        raise ConfigError(f"engine.master = {master!r}: Spark does not start ({type(error).__name__})") from None
+        told = f"engine.master = {master!r}: Spark does not start ({type(error).__name__})"
+        raise ConfigError(f"{told}; check that this master runs, or take one of this machine: local[2]") from None
     if _is_local(master):
         session.sparkContext.pythonExec = sys.executable
     return session
