@@ -61,6 +61,16 @@ def test_customers_are_computed_alone_as_together() -> None:
         pd.testing.assert_frame_equal(alone, together.iloc[[place]].reset_index(drop=True))
 
 
+def test_many_cutoffs_are_computed_together_as_each_alone() -> None:
+    made, cutoffs = tables(5), [AT - 60 * DAY, AT - 45 * DAY, AT - 31 * DAY + 1, AT - 30 * DAY, AT - 29 * DAY, AT]
+    rows = pa.table({"customer_id": np.repeat([*WHO, "nobody"], len(cutoffs)), "at": np.tile(cutoffs, len(WHO) + 1)})
+    together = bucket_signals(made, rows, asked(made))
+    for cutoff in cutoffs:
+        is_own = np.asarray(rows["at"]) == cutoff
+        alone = bucket_signals(made, rows.filter(pa.array(is_own)), asked(made))
+        pd.testing.assert_frame_equal(together[is_own].reset_index(drop=True), alone)
+
+
 def test_the_order_of_rows_and_how_text_is_held_change_nothing() -> None:
     made, rows = tables(7), rows_of(8)
     rng = np.random.default_rng(9)

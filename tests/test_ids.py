@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 
-from churn.tables.ids import codes_of
+from churn.tables.ids import coded, codes_of
 
 IDS = st.text(max_size=5) | st.sampled_from(["", "\x00", "\x00\x00", "a" * 15, "a" * 16, "a" * 7 + "\x0f" + "a" * 8])
 
@@ -52,3 +52,12 @@ def test_a_dictionary_as_large_as_its_indices_can_tell() -> None:
     ids = pa.array([f"c{number:03d}" for number in range(128)])
     coded = pa.DictionaryArray.from_arrays(pa.array([127, None, 0], pa.int8()), ids)
     assert codes_of(pa.chunked_array([coded]), ids).tolist() == [127, -1, 0]
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
+def test_ids_become_their_places_among_themselves(kind: pa.DataType) -> None:
+    told = pa.chunked_array([pa.array(["b", "b", "a"]), pa.array([], pa.string()), pa.array(["a", "ä", "b"])])
+    code, customers = coded(told.cast(kind))
+    assert customers.to_pylist() == ["a", "b", "ä"]
+    assert code.tolist() == [1, 1, 0, 0, 2, 1]
+    assert coded(pa.chunked_array([], pa.string()))[0].tolist() == []

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from churn.signals.kernel import NOTHING, WHOLE, Op, edges_of, first_known, running_total, walk_back
-from churn.tables.history import NEVER, Int64
+from churn.signals.edges import WHOLE, counted_edges, edges_of, first_known, is_shared, marks_of
+from churn.signals.kernel import NOTHING, Op, running_total, walk_back
+from churn.signals.stretches import _LONGEST, fold_stretches
+from churn.tables.history import DAY, NEVER, Int64, moments_of
 from churn.tables.orders import MISSING
 
 STARTS = np.array([0, 5, 5, 7], np.int64)
@@ -155,4 +157,64 @@ def test_edges_found_step_by_step_are_those_found_alone() -> None:
     together = edges_of(starts, time, customer, at, windows)
     for i in range(300):
         alone = edges_of(starts, time, customer[i : i + 1], at[i : i + 1], windows)
-        np.testing.assert_array_equal(together[i], alone[0])
+        np.testing.assert_array_equal(together[:, i], alone[:, 0])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_edges_counted_are_those_searched_for(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    sizes = [0, 60, 1, 200]
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    cutoffs = np.sort(rng.choice(np.arange(300, 500), 7, replace=False)) * DAY + rng.integers(0, 3) * DAY // 3
+    windows = np.array([0, 1, 7, 30, 90, 365]) * DAY
+    windows = np.append(windows, WHOLE)
+    # Moments on the very marks, a microsecond beside them, and long before and after all of them.
+    marks = (cutoffs[:, None] - windows[:-1]).ravel()
+    odd = np.concatenate([marks, marks - 1, marks + 1, [-(2**50), 0, 900 * DAY]])
+    time = np.concatenate([np.sort(rng.choice(odd, size)) for size in sizes])
+    customer = np.repeat([-1, 0, 1, 2, 3], 7)
+    at = np.tile(cutoffs, 5)
+    given, which = moments_of(at)
+    found = marks_of(given, windows)
+    assert found is not None
+    assert is_shared(customer, given)
+    counted = counted_edges(starts, time, customer, which, *found)
+    np.testing.assert_array_equal(counted, edges_of(starts, time, customer, at, windows))
+
+
+def test_edges_are_searched_for_where_counting_would_not_pay() -> None:
+    windows = np.array([7 * DAY, WHOLE])
+    assert marks_of(np.arange(3000) * DAY, windows) is None  # too many marks
+    assert marks_of(np.array([0, 10**6 * DAY]), windows) is None  # too many days
+    assert marks_of(np.array([], np.int64), windows) is None
+    assert not is_shared(np.arange(100), np.array([1, 2, 3]))  # a row each
+    assert not is_shared(np.zeros(100, np.int64), np.array([1]))  # one cutoff
+    assert not is_shared(np.array([], np.int64), np.array([], np.int64))
+
+
+@pytest.mark.parametrize("is_bits", [False, True])
+def test_stretches_of_any_length_hold_what_their_rows_do(is_bits: bool) -> None:
+    rng = np.random.default_rng(8)
+    numbers = rng.integers(0, 64, 400) if not is_bits else np.int64(1) << rng.integers(0, 64, 400)
+    numbers[rng.random(400) < 0.1] = 0 if is_bits else MISSING
+    edges = -np.sort(-rng.integers(0, 401, (4, 300)), axis=0)
+    edges[:, :3] = [[400, 0, 7], [400, 0, 7], [0, 0, 7], [0, 0, 7]]
+    assert (edges[0] - edges[1] > 2 * _LONGEST).any()
+    windows, nothing = np.array([0, 2]), 0 if is_bits else MISSING
+    out = np.empty((2, 300), np.int64)
+    fold_stretches(is_bits, nothing, edges, windows, numbers, out)
+    fold = np.bitwise_or if is_bits else np.maximum
+    for window, last in enumerate(windows + 1):
+        expected = [fold.reduce(numbers[edges[last, i] : edges[0, i]], initial=nothing) for i in range(300)]
+        np.testing.assert_array_equal(out[window], expected)
+    few = np.empty((2, 3), np.int64)  # so few that the rows are looped over
+    fold_stretches(is_bits, nothing, edges[:, :3].copy(), windows, numbers, few)
+    np.testing.assert_array_equal(few, out[:, :3])
+    fold_stretches(is_bits, nothing, np.zeros((4, 3), np.int64), windows, numbers, few)
+    assert (few == nothing).all()
+
+
+def test_moments_are_distinct_and_rise() -> None:
+    moments, place = moments_of(np.array([30, 10, 30, -5]))
+    assert moments.tolist() == [-5, 10, 30]
+    assert place.tolist() == [2, 1, 2, 0]

@@ -22,7 +22,7 @@ from churn.signals.hidden import HIDDEN_DAYS, TROUBLES
 from churn.signals.local import fill_signals
 from churn.signals.recipes import Recipe
 from churn.signals.streams import Stream, Value
-from churn.tables.history import DAY, Int64, events_of
+from churn.tables.history import DAY, Int64, events_of, moments_of
 from churn.tables.orders import MICRO, MISSING, micro
 from churn.timeline.rhythm import Prior
 from churn.timeline.voice import voice_events
@@ -214,6 +214,6 @@ def _stream(troubles: Troubles, epoch: Epoch, tables: Mapping[str, pa.Table]) ->
 
 
 def _covered(known: Known, at: Int64, names: Sequence[str]) -> dict[str, Int64]:
-    moments, place = np.unique(at, return_inverse=True)
+    moments, place = moments_of(at)
     covered = [known.covered_at(int(moment)) for moment in moments]
     return {name: np.array([starts[name] for starts in covered], np.int64)[place] for name in names}

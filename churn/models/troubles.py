@@ -12,7 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from churn.signals.kernel import NOTHING, WHOLE, Op, edges_of, first_known, walk_back
+from churn.signals.edges import WHOLE, edges_of, first_known
+from churn.signals.kernel import NOTHING, Op, walk_back
 from churn.signals.streams import FOLLOW_DAYS
 from churn.tables.contract import TIME
 from churn.tables.history import DAY, Events, Int64, events_of

@@ -12,7 +12,8 @@ import pyarrow as pa
 from churn.models.target import Target
 from churn.models.troubles import Troubles
 from churn.signals.bucket import Asked, fill_bucket
-from churn.signals.kernel import NOTHING, WHOLE, Op, edges_of, walk_back
+from churn.signals.edges import WHOLE, edges_of
+from churn.signals.kernel import NOTHING, Op, walk_back
 from churn.signals.recipes import Recipe
 from churn.tables.history import DAY, Int64
 from churn.timeline.rhythm import Prior

@@ -12,14 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from churn.signals.local import Float32, fill_signals, framed
 from churn.signals.parts import parts_of
 from churn.signals.recipes import Recipe, base_recipes, recipe_of
 from churn.signals.streams import streams
-from churn.tables.history import Int64
-from churn.tables.ids import codes_of
+from churn.tables.history import Int64, moments_of
+from churn.tables.ids import coded
 from churn.tables.sorting import by_customer_and_time
 from churn.timeline.mbg_nbd import MbgNbd
 from churn.timeline.rhythm import Prior
@@ -58,7 +57,7 @@ class Asked:
 
     def covered(self, at: Int64) -> dict[str, Int64]:
         """Returns per table from when it is complete, for each cutoff of `at`; shape (rows,)."""
-        cutoffs, place = np.unique(at, return_inverse=True)
+        cutoffs, place = moments_of(at)
         starts = [self.covers_from.get(int(cutoff), {}) for cutoff in cutoffs]
         tables = sorted({table for start in starts for table in start})
         always = np.iinfo(np.int64).min
@@ -88,9 +87,8 @@ def bucket_signals(tables: Mapping[str, pa.Table], rows: pa.Table, asked: Asked,
         asked: the recipes and what is frozen.
         threads: how many share the work; the result is the same.
     """
-    customers = pc.unique(rows["customer_id"].cast(pa.string()))
-    customers = customers.take(pc.sort_indices(customers))
-    code, at = codes_of(rows["customer_id"], customers), np.asarray(rows["at"], np.int64)
+    code, customers = coded(rows["customer_id"])
+    at = np.asarray(rows["at"], np.int64)
     block = np.empty((len(asked.recipes), len(at)), np.float32)
     fill_bucket(block, tables, customers=customers, code=code, at=at, asked=asked, threads=threads)
     return framed(block, asked.recipes)
@@ -111,11 +109,13 @@ def fill_bucket(
     covers_from = asked.covered(at)
     parts = parts_of(tables, customers=customers, threads=threads)
     # Customer by customer, so that her events stay in the cache from one cutoff to the next; nobody's rows come last.
-    order, starts, _ = by_customer_and_time(np.where(code < 0, len(customers), code), at, len(customers) + 1)
+    owner = np.where(code < 0, np.int32(len(customers)), code)
+    order, starts, is_sorted = by_customer_and_time(owner, at, len(customers) + 1)
     bounds = [*(int(starts[part.first]) for part in parts), len(at)]
 
     def compute(number: int) -> None:
-        part, rows = parts[number], order[bounds[number] : bounds[number + 1]]
+        part, stretch = parts[number], slice(bounds[number], bounds[number + 1])
+        rows = stretch if is_sorted else order[stretch]
         made = streams(
             part.tables, customers=part.customers, timezone=asked.timezone, activity=asked.activity,
             only=streams_needed,

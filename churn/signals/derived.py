@@ -32,12 +32,11 @@ class Moment:
     gap_days: int
 
 
-def season_of(at: Int64, *, prior: rhythm.Prior, gap_days: int, horizon_days: int) -> Float64:
-    """Returns the season factor of each cutoff's outcome window, shape (rows,)."""
-    cutoffs, place = np.unique(at, return_inverse=True)
+def season_of(cutoffs: Int64, *, prior: rhythm.Prior, gap_days: int, horizon_days: int) -> Float64:
+    """Returns the season factor of each cutoff's outcome window, shape (cutoffs,)."""
     opens = cutoffs + gap_days * DAY
     factors = [rhythm.season_factor(prior, int(start), int(start) + horizon_days * DAY) for start in opens]
-    return np.asarray(factors, np.float64)[place]
+    return np.asarray(factors, np.float64)
 
 
 def derive(recipe: Recipe, parts: Sequence[Float64], moment: Moment) -> Float64:

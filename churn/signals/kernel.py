@@ -13,20 +13,18 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from churn.signals.stretches import fold_stretches
 from churn.tables.history import DAY, NEVER, Int64
 from churn.tables.orders import MISSING
 
 Matrix = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
 
-WHOLE = 2**62
-"""The length of a window that holds the whole history."""
-
 NOTHING = np.empty(0, np.int64)
 """Stands for numbers or clocks that an accumulator doesn't need."""
 
-
-_BITS = 64
+MOST_BITS = 64
+"""So many codes are told apart by a bit each."""
 
 
 class Op(IntEnum):
@@ -50,30 +48,7 @@ class Op(IntEnum):
     DISTINCT = 15
     MOST = 16
     ONCE = 17
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def edges_of(starts: Int64, time: Int64, customer: Int64, at: Int64, windows: Int64) -> Matrix:
-    """Returns, for each (customer, cutoff), the rows between which its windows lie, shape (len(at), len(windows) + 1).
-
-    Row `edges[i, 0]` is the first that is not before the cutoff, an event exactly at t being future; `edges[i, w + 1]`
-    the first inside window w. `windows` rise, in microseconds. Customer -1 has no rows.
-    """
-    edges = np.zeros((len(at), len(windows) + 1), np.int64)
-    for i in range(len(at)):
-        if customer[i] < 0:
-            continue
-        first, stop = starts[customer[i]], starts[customer[i] + 1]
-        # A later cutoff of the same customer has later edges: a few steps on from the last ones.
-        is_later = i > 0 and customer[i] == customer[i - 1] and at[i] >= at[i - 1]
-        edge = _onward(time, edges[i - 1, 0], stop, at[i]) if is_later else _end(time, first, stop, at[i])
-        edges[i, 0] = edge
-        for window in range(len(windows)):
-            opens = at[i] - windows[window]
-            last = edges[i - 1, window + 1]
-            edge = _onward(time, last, edge, opens) if is_later else _end(time, first, edge, opens)
-            edges[i, window + 1] = edge
-    return edges
+    BITS = 18
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -85,16 +60,31 @@ def walk_back(
 
     A row counts for the cutoff t if `time < t`, `known <= t`, its number isn't `MISSING`, and `begins <= t < ends`;
     what is `NOTHING` asks for nothing. Codes run from 0 to `width - 1`. For `TOTAL` and `TOTAL_DAYS`, `numbers` are
-    running totals (see `running_total`), which hold where every row counts from its own time on.
+    running totals (see `running_total`), for `BITS`, which is `DISTINCT`, a bit per code (`bits_of`): both hold where
+    every row counts from its own time on.
     """
     out = np.empty((len(windows), len(at)), np.int64)
+    walk_into(out, op, edges, windows, at, time, known, numbers, begins, ends, width)
+    return out
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def walk_into(
+    out: Matrix, op: int, edges: Matrix, windows: Int64, at: Int64, time: Int64, known: Int64, numbers: Int64,
+    begins: Int64, ends: Int64, width: int,
+) -> None:  # fmt: skip
+    """Writes what `walk_back` returns into `out`, for those who ask again and again: fresh memory costs more than the
+    walk."""
+    is_plain = len(known) + len(begins) + len(ends) == 0
     if op <= Op.TOTAL_DAYS:
         _total(op, edges, windows, numbers, out)
+    elif op == Op.COUNT and is_plain and len(numbers) == 0:
+        _count_rows(edges, windows, out)
     elif op <= Op.SUM:
         _add(op, edges, windows, at, known, numbers, begins, ends, out)
-    elif op == Op.MAX and len(known) + len(begins) + len(ends) == 0:
-        _peak(edges, windows, numbers, out)
-    elif Op.LAST_TIME <= op <= Op.FIRST_TIME and len(known) + len(numbers) + len(begins) + len(ends) == 0:
+    elif op == Op.MAX and is_plain:
+        fold_stretches(False, MISSING, edges, windows, numbers, out)  # `MISSING` is the least there is
+    elif Op.LAST_TIME <= op <= Op.FIRST_TIME and is_plain and len(numbers) == 0:
         _outermost(op, edges, windows, time, out)
     elif op <= Op.FIRST_TIME:
         _choose(op, edges, windows, at, time, known, numbers, begins, ends, out)
@@ -102,11 +92,13 @@ def walk_back(
         _streak(edges, windows, at, known, numbers, begins, ends, out)
     elif op <= Op.GAP_MAX:
         _days(op, edges, windows, at, known, numbers, begins, ends, out)
-    elif op == Op.DISTINCT and width <= _BITS:
+    elif op == Op.BITS:
+        fold_stretches(True, 0, edges, windows, numbers, out)
+        _count_bits(out)
+    elif op == Op.DISTINCT and width <= MOST_BITS:
         _distinct(edges, windows, at, known, numbers, begins, ends, out)
     else:
         _codes(op, edges, windows, at, known, numbers, begins, ends, width, out)
-    return out
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -122,6 +114,16 @@ def running_total(op: int, numbers: Int64) -> Int64:
             adds = numbers[row] if op == Op.SUM else 1
         total[row + 1] = total[row] + adds
     return total
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def bits_of(codes: Int64) -> Int64:
+    """Returns a bit for each code, none for `MISSING`; shape (rows,)."""
+    bits = np.zeros(len(codes), np.int64)
+    for row in range(len(codes)):
+        if codes[row] != MISSING:
+            bits[row] = np.int64(1) << codes[row]
+    return bits
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -177,42 +179,6 @@ def round_into(feature: npt.NDArray[np.float64], out: Float32, rows: Int64) -> N
         out[rows[i] if len(rows) else i] = feature[i]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def first_known(
-    customer: Int64, opens: Int64, length: int, starts: Int64, time: Int64, known: Int64
-) -> Int64:  # fmt: skip
-    """Returns when the first event in `[opens, opens + length)` of each customer became known, `NEVER` where there is
-    none; shape (len(opens),), microseconds."""
-    out = np.full(len(opens), NEVER, np.int64)
-    for i in range(len(opens)):
-        stop = starts[customer[i] + 1]
-        row = _end(time, starts[customer[i]], stop, opens[i])
-        while row < stop and time[row] < opens[i] + length:
-            out[i] = min(out[i], known[row])
-            row += 1
-    return out
-
-
-@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _end(time: Int64, low: int, high: int, t: int) -> int:
-    """The first row in `low:high` whose time is not before t."""
-    while low < high:
-        middle = (low + high) // 2
-        if time[middle] < t:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _onward(time: Int64, low: int, high: int, t: int) -> int:
-    """What `_end` returns, step by step from `low` on, which is not far from it."""
-    while low < high and time[low] < t:
-        low += 1
-    return low
-
-
 @njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
 def _counts(row: int, t: int, known: Int64, numbers: Int64, begins: Int64, ends: Int64) -> bool:
     is_told = len(numbers) == 0 or numbers[row] != MISSING
@@ -224,10 +190,10 @@ def _counts(row: int, t: int, known: Int64, numbers: Int64, begins: Int64, ends:
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _total(op: int, edges: Matrix, windows: Int64, totals: Int64, out: Matrix) -> None:
     """What lies between two edges is the difference of two running totals."""
-    for i in range(len(edges)):
-        high = edges[i, 0]
-        for window in range(len(out)):
-            low = edges[i, windows[window] + 1]
+    for window in range(len(out)):
+        lows = edges[windows[window] + 1]
+        for i in range(len(lows)):
+            high, low = edges[0, i], lows[i]
             if op == Op.TOTAL:
                 out[window, i] = totals[high] - totals[low]
             else:
@@ -235,41 +201,26 @@ def _total(op: int, edges: Matrix, windows: Int64, totals: Int64, out: Matrix) -
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _add(
-    op: int,
-    edges: Matrix,
-    windows: Int64,
-    at: Int64,
-    known: Int64,
-    numbers: Int64,
-    begins: Int64,
-    ends: Int64,
-    out: Matrix,
-) -> None:
-    is_whole = len(known) + len(numbers) + len(begins) + len(ends) == 0
-    for i in range(len(at)):
-        held, high = 0, edges[i, 0]
-        for window in range(len(out)):
-            low = edges[i, windows[window] + 1]
-            if is_whole:
-                held += high - low
-            else:
-                for row in range(low, high):
-                    if _counts(row, at[i], known, numbers, begins, ends):
-                        held += numbers[row] if op == Op.SUM else 1
-            out[window, i] = held
-            high = low
+def _count_rows(edges: Matrix, windows: Int64, out: Matrix) -> None:
+    """How many rows there are where every row counts."""
+    for window in range(len(out)):
+        lows = edges[windows[window] + 1]
+        for i in range(len(lows)):
+            out[window, i] = edges[0, i] - lows[i]
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _peak(edges: Matrix, windows: Int64, numbers: Int64, out: Matrix) -> None:
-    """The largest number where every row counts: a bare loop, which the compiler makes the most of."""
-    for i in range(len(edges)):
-        held, high = MISSING, edges[i, 0]
+def _add(
+    op: int, edges: Matrix, windows: Int64, at: Int64, known: Int64, numbers: Int64, begins: Int64, ends: Int64,
+    out: Matrix,
+) -> None:  # fmt: skip
+    for i in range(len(at)):
+        held, high = 0, edges[0, i]
         for window in range(len(out)):
-            low = edges[i, windows[window] + 1]
+            low = edges[windows[window] + 1, i]
             for row in range(low, high):
-                held = max(held, numbers[row])  # `MISSING` is the least there is
+                if _counts(row, at[i], known, numbers, begins, ends):
+                    held += numbers[row] if op == Op.SUM else 1
             out[window, i] = held
             high = low
 
@@ -277,12 +228,11 @@ def _peak(edges: Matrix, windows: Int64, numbers: Int64, out: Matrix) -> None:
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _outermost(op: int, edges: Matrix, windows: Int64, time: Int64, out: Matrix) -> None:
     """The time of the last or first row where every row counts."""
-    for i in range(len(edges)):
-        high = edges[i, 0]
-        for window in range(len(out)):
-            low = edges[i, windows[window] + 1]
-            row = high - 1 if op == Op.LAST_TIME else low
-            out[window, i] = time[row] if high > low else MISSING
+    for window in range(len(out)):
+        lows = edges[windows[window] + 1]
+        for i in range(len(lows)):
+            row = edges[0, i] - 1 if op == Op.LAST_TIME else lows[i]
+            out[window, i] = time[row] if edges[0, i] > lows[i] else MISSING
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -292,9 +242,9 @@ def _choose(
 ) -> None:  # fmt: skip
     is_plain = len(known) + len(begins) + len(ends) == 0 and len(numbers) > 0
     for i in range(len(at)):
-        held, high = MISSING, edges[i, 0]
+        held, high = MISSING, edges[0, i]
         for window in range(len(out)):
-            low = edges[i, windows[window] + 1]
+            low = edges[windows[window] + 1, i]
             if op == Op.FIRST_TIME:
                 for row in range(low, high):
                     if _counts(row, at[i], known, numbers, begins, ends):
@@ -324,9 +274,9 @@ def _streak(
 ) -> None:
     """The rows that count, from the latest visible one back to the first that doesn't."""
     for i in range(len(at)):
-        held, row, is_over = 0, edges[i, 0], False
+        held, row, is_over = 0, edges[0, i], False
         for window in range(len(out)):
-            while row > edges[i, windows[window] + 1]:
+            while row > edges[windows[window] + 1, i]:
                 row -= 1
                 if len(known) and known[row] > at[i]:
                     continue
@@ -351,9 +301,9 @@ def _days(
     is_plain = len(known) + len(begins) + len(ends) == 0
     for i in range(len(at)):
         held = MISSING if op >= Op.GAP_LAST else 0
-        later, row = NEVER, edges[i, 0]
+        later, row = NEVER, edges[0, i]
         for window in range(len(out)):
-            low = edges[i, windows[window] + 1]
+            low = edges[windows[window] + 1, i]
             while row > low:
                 row -= 1
                 day = days[row]
@@ -376,24 +326,35 @@ def _days(
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _count_bits(out: Matrix) -> None:
+    for window in range(len(out)):
+        for i in range(out.shape[1]):
+            out[window, i] = _ones(np.uint64(out[window, i]))
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _distinct(
     edges: Matrix, windows: Int64, at: Int64, known: Int64, codes: Int64, begins: Int64, ends: Int64, out: Matrix
 ) -> None:
     """How many of a few codes there are: each is a bit."""
-    is_plain = len(known) + len(begins) + len(ends) == 0
     for i in range(len(at)):
-        seen, high = np.uint64(0), edges[i, 0]
+        seen, high = np.uint64(0), edges[0, i]
         for window in range(len(out)):
-            low = edges[i, windows[window] + 1]
+            low = edges[windows[window] + 1, i]
             for row in range(low, high):
-                if codes[row] != MISSING and (is_plain or _counts(row, at[i], known, codes, begins, ends)):
+                if codes[row] != MISSING and _counts(row, at[i], known, codes, begins, ends):
                     seen |= np.uint64(1) << np.uint64(codes[row])
-            count, rest = 0, seen
-            while rest:
-                rest &= rest - np.uint64(1)
-                count += 1
-            out[window, i] = count
+            out[window, i] = _ones(seen)
             high = low
+
+
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _ones(bits: np.uint64) -> int:
+    count = 0
+    while bits:
+        bits &= bits - np.uint64(1)
+        count += 1
+    return count
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -413,9 +374,9 @@ def _codes(
     # A tally belongs to the walk whose number is stamped on it, so nothing has to be cleared between walks.
     stamp, tally = np.zeros(width, np.int64), np.zeros(width, np.int64)
     for i in range(len(at)):
-        held, row = 0, edges[i, 0]
+        held, row = 0, edges[0, i]
         for window in range(len(out)):
-            while row > edges[i, windows[window] + 1]:
+            while row > edges[windows[window] + 1, i]:
                 row -= 1
                 code = codes[row]
                 if code == MISSING or (len(known) and known[row] > at[i]):

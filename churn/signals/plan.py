@@ -8,17 +8,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from churn.signals.derived import Float64
+from churn.signals.edges import WHOLE, Matrix
 from churn.signals.kernel import (
+    MOST_BITS,
     NOTHING,
-    WHOLE,
-    Matrix,
     Op,
+    bits_of,
     days_between,
     means,
     never_falls,
     running_total,
     told,
-    walk_back,
+    walk_into,
 )
 from churn.signals.recipes import Recipe, base_recipes
 from churn.signals.streams import Stream, Value
@@ -137,16 +138,25 @@ class Plan:
     accumulators: tuple[Accumulator, ...]
     answers: tuple[Answer, ...]
 
-    def run(self, edges: Matrix, at: Int64) -> list[Matrix]:
-        """What each accumulator holds at the edges of its windows, each of shape (windows, rows)."""
-        time, known = self.stream.time, self.known
-        return [
-            walk_back(
-                int(asked.op), edges, asked.windows, at, time, known, _given(asked.value.numbers),
+    @property
+    def held(self) -> int:
+        """How many numbers there are per row, of all accumulators and windows."""
+        return sum(len(asked.windows) for asked in self.accumulators)
+
+    def run(self, edges: Matrix, at: Int64, scratch: Int64) -> list[Matrix]:
+        """What each accumulator holds at the edges of its windows, each of shape (windows, rows): parts of `scratch`,
+        shape (at least held * rows,)."""
+        time, known, reads, done = self.stream.time, self.known, [], 0
+        for asked in self.accumulators:
+            size = len(asked.windows) * len(at)
+            read = scratch[done : done + size].reshape(len(asked.windows), len(at))
+            walk_into(
+                read, int(asked.op), edges, asked.windows, at, time, known, _given(asked.value.numbers),
                 _given(asked.value.begins), _given(asked.value.ends), asked.width,
-            )
-            for asked in self.accumulators
-        ]  # fmt: skip
+            )  # fmt: skip
+            reads.append(read)
+            done += size
+        return reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +181,10 @@ class Program:
     steps: tuple[Step, ...]
     size: int
     delivered: tuple[int, ...]
+
+    def scratch(self, rows: int) -> Int64:
+        """Room for what any of the plans holds of so many rows; one after the other writes there."""
+        return np.empty(max((plan.held for plan in self.plans), default=0) * rows, np.int64)
 
 
 def program_of(streams: Mapping[str, Stream], recipes: Sequence[Recipe]) -> Program:
@@ -246,13 +260,16 @@ def _plan(
 
 def _accumulator(op: Op, value: Value, windows: Sequence[int], known: Int64, starts: Int64) -> Accumulator:
     """Where every row counts from its own time on, sums over stretches of rows are differences of running totals; days
-    too, but where clocks went back over midnight (St. John's until 2011), so that a day came twice."""
-    is_plain = known is NOTHING and value.begins is None and value.ends is None
-    is_plain = is_plain and op in _TOTALLED and value.numbers is not None
-    if is_plain and (op != Op.DAYS or never_falls(starts, _given(value.numbers))):
+    too, but where clocks went back over midnight (St. John's until 2011), so that a day came twice. Few codes become
+    bits."""
+    width, numbers = _width(op, value), _given(value.numbers)
+    is_plain = known is NOTHING and value.begins is None and value.ends is None and value.numbers is not None
+    if is_plain and op in _TOTALLED and (op != Op.DAYS or never_falls(starts, numbers)):
         total = Op.TOTAL_DAYS if op == Op.DAYS else Op.TOTAL
-        op, value = total, replace(value, numbers=running_total(int(op), _given(value.numbers)))
-    return Accumulator(op, value, np.array(windows, np.int64), _width(op, value))
+        op, value = total, replace(value, numbers=running_total(int(op), numbers))
+    elif is_plain and op == Op.DISTINCT and width <= MOST_BITS:
+        op, value = Op.BITS, replace(value, numbers=bits_of(numbers))
+    return Accumulator(op, value, np.array(windows, np.int64), width)
 
 
 def _without_numbers(value: Value) -> Value:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from churn.signals.kernel import first_known
+from churn.signals.edges import first_known
 from churn.tables.contract import CONTRACT
 from churn.tables.history import DAY, NEVER, Events, Int64, events_of, rows_of, unsettled
 from churn.tables.orders import MICRO, MISSING, Orders, micro, orders_of

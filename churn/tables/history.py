@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -72,6 +73,15 @@ class Histories:
     customers: pa.StringArray
     events: dict[str, Events]
     profile: pa.Table | None
+
+
+def moments_of(at: Int64) -> tuple[Int64, Int64]:
+    """Returns the distinct moments of `at`, rising, and the place of each row's among them, shape (rows,).
+
+    Moments are few and rows many: a hash finds them without sorting.
+    """
+    place, moments = pd.factorize(at, sort=True)
+    return np.asarray(moments, np.int64), np.asarray(place, np.int64)
 
 
 def histories(tables: Mapping[str, pa.Table], *, customers: pa.StringArray | None = None) -> Histories:

@@ -39,6 +39,17 @@ def codes_of(ids: pa.ChunkedArray, customers: pa.Array) -> Int32:
     return _looked_up(ids.cast(pa.string()), customers)
 
 
+def coded(ids: pa.ChunkedArray) -> tuple[Int32, pa.StringArray]:
+    """Returns the place of each id among those there are, shape (rows,), and these, sorted."""
+    runs = pc.run_end_encode(ids.cast(pa.string()).combine_chunks())  # the same id often comes in a row
+    told = runs.values.dictionary_encode()
+    order = pc.sort_indices(told.dictionary).to_numpy()
+    place = np.empty(len(order), np.int32)
+    place[order] = np.arange(len(order), dtype=np.int32)
+    lengths = np.diff(runs.run_ends.to_numpy(), prepend=0)
+    return np.repeat(place[told.indices.to_numpy()], lengths), told.dictionary.take(pa.array(order))
+
+
 def _of_labels(chunks: Sequence[pa.DictionaryArray], customers: pa.Array) -> Int32:
     """The same of ids that are codes: all their labels are looked up at once."""
     labels = pa.chunked_array([chunk.dictionary.cast(pa.string()) for chunk in chunks], pa.string())
