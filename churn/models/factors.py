@@ -96,7 +96,7 @@ class TrainingRows:
 def learn(
     rows: TrainingRows, *, cutoffs: Sequence[Cutoff], grace_days: int, can_hear: bool, growing: Growing, folds: int = 2
 ) -> Factors:
-    """Returns the two factors learnt from `rows`, rounds and calibration from up to `folds` purged folds inside them.
+    """Returns the two factors learnt from `rows`, rounds and slope from up to `folds` purged folds inside them.
 
     Raises:
         NotEnoughDataError: under 50 leavers or stayers.
