@@ -18,6 +18,7 @@ MOST_FALL = 0.02
 AT_CHANCE = 0.5
 NOTHING = "-"
 WIDEST = 1.0
+AT_MOST = 1.0
 HEADER = ("what", "who", "AUROC", "lift@10 %", "Brier", "of the ceiling's advantage", "of it beyond the best rule")
 WHO = {
     "model": "model", "operations": "operations alone", "baseline": "best rule", "ceiling": "observable ceiling",
@@ -104,12 +105,17 @@ def company_part(one: Found) -> Part:
 def mean_of(figures: Iterable[dict[str, Any] | None]) -> tuple[float | None, float, int]:
     """Returns the mean of some figures, half the width of its 95 % interval, and how many there are.
 
-    A figure whose own interval is wider than 1 says nothing, and would drown the others: it isn't counted.
+    A figure whose own interval is wider than 1 says nothing, and would drown the others: it isn't counted. Nor is a
+    share that lies above 1 with its whole interval: what it is a share of is no bound, and it would flatter the mean.
 
     >>> mean_of([{"mean": 0.9, "low": 0.8, "high": 1.0}, None])
     (0.9, 0.09999999999999998, 1)
     """
-    told = [one for one in figures if one and one["low"] is not None and one["high"] - one["low"] <= WIDEST]
+    told = [
+        one
+        for one in figures
+        if one and one["low"] is not None and one["high"] - one["low"] <= WIDEST and one["low"] <= AT_MOST
+    ]
     if not told:
         return None, 0.0, 0
     halves = [(one["high"] - one["low"]) / 2 for one in told]

@@ -101,6 +101,14 @@ def test_means_are_judged_on_companies_as_large_as_the_targets_mean_with_smaller
     assert told(small) == {what: ("70.0% ± 10.0% (1 company)", False)}, "without a large company all are judged"
 
 
+def test_a_share_above_its_bound_or_too_wide_is_not_in_the_mean() -> None:
+    mean_of = importlib.import_module("recovery_parts").mean_of
+    good = {"mean": 0.9, "low": 0.85, "high": 0.95}
+    above, wide = {"mean": 1.2, "low": 1.06, "high": 1.4}, {"mean": 0.2, "low": -0.5, "high": 0.9}
+    assert mean_of([good, above, wide, None]) == mean_of([good])
+    assert mean_of([above]) == (None, 0.0, 0)
+
+
 def test_drivers_of_silent_and_vocal_leavers_stand_side_by_side_and_a_missing_difference_falls_short() -> None:
     parts, shown = importlib.import_module("recovery_parts"), importlib.import_module("figures")
 
