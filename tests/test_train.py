@@ -89,12 +89,16 @@ def test_a_folder_for_models_that_cannot_be_made_is_told_before_the_work(
     assert "reading tables" not in told.err
 
 
-def test_rows_in_another_order_and_one_thread_give_the_same_model(project: Project, tmp_path: Path) -> None:
+def test_rows_in_another_order_one_thread_and_seven_buckets_give_the_same_model(
+    project: Project, tmp_path: Path
+) -> None:
     """Faults 17 and 24: the bundle's id is a hash of its content."""
     copy = project.copied(tmp_path / "shop")
     for path in copy.directory.glob("*.parquet"):
         pd.read_parquet(path).sample(frac=1, random_state=5).to_parquet(path)
-    copy.config.write_text(copy.config.read_text(encoding="utf-8") + "\n[engine]\nthreads = 1\n", encoding="utf-8")
+    copy.config.write_text(
+        copy.config.read_text(encoding="utf-8") + "\n[engine]\nthreads = 1\nbuckets = 7\n", encoding="utf-8"
+    )
     again = train(load_config(copy.config))
     assert again["model_id"] == project.bundle.name
     assert again["metrics"] == project.training.json["metrics"]
