@@ -108,7 +108,7 @@ def test_the_commands_to_try_next_name_the_configuration(project: Project, capsy
 def test_a_fault_of_ours_is_owned_without_a_traceback_or_a_cell(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("churn.jobs.check.read_tables", _fail)
+    monkeypatch.setattr("churn.jobs.check.shape_of", _fail)
     monkeypatch.delenv("CHURN_DEBUG", raising=False)
     told = run(capsys, "check", "--config", str(project.config), "--quiet")
     assert (told.code, told.out) == (3, "")
@@ -129,7 +129,7 @@ def test_memory_that_runs_out_is_no_fault_of_ours(
     def full(_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("churn.jobs.check.read_tables", full)
+    monkeypatch.setattr("churn.jobs.check.shape_of", full)
     told = run(capsys, "check", "--config", str(project.config), "--quiet")
     assert told.code == 2
     assert "memory_limit" in told.err

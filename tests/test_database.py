@@ -541,7 +541,7 @@ def test_the_whole_way_from_a_database_and_back(
     only = run(capsys, "score", "--to-database", "--config", str(copy.config), "--json")
     assert (only.code, only.json["out"], only.json["table"]) == (0, None, "churn_scores")
     assert server.rows("SELECT count(*) FROM churn_scores") == [(len(scores),)]
-    monkeypatch.setattr("churn.jobs.score.GOLDEN_TOLERANCE", -1.0)
+    monkeypatch.setattr("churn.jobs.opened.GOLDEN_TOLERANCE", -1.0)
     server.run("DELETE FROM churn_scores")
     strange = run(capsys, "score", "--to-database", "--config", str(copy.config))
     assert (strange.code, server.rows("SELECT count(*) FROM churn_scores")) == (2, [(0,)])
