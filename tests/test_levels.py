@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from churn.models.boosting import Growing, choose_rounds, fit, raw_margin, rolling_folds
 from churn.models.factors import TrainingRows, learn, predict
-from churn.models.levels import Levels, fit_levels, level_of, slope_of, starts_of, within
+from churn.models.levels import Levels, enough_rows, fit_levels, level_of, slope_of, starts_of, within
 from churn.models.linear import fit_linear, linear_margin
 from churn.tables.history import DAY
 from churn.timeline.cutoffs import Cutoff
@@ -61,6 +61,13 @@ def test_margins_that_differ_by_cutoff_alone_have_no_slope(margin: np.ndarray) -
     slope, error = slope_of(margin, y=np.arange(200) % 3 == 0, at=np.repeat([0, 30 * DAY], 100))
     assert np.isnan(slope)
     assert error == np.inf
+
+
+def test_enough_rows_are_of_every_cutoff_alike_however_the_rows_lie() -> None:
+    at = np.tile(np.arange(30), 1_000)
+    chosen = enough_rows(at, most=10_000)
+    assert set(np.bincount(at[chosen])) <= {333, 334}
+    assert enough_rows(at, most=len(at)).all()
 
 
 def test_what_was_a_year_ago_comes_again() -> None:

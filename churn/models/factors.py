@@ -16,7 +16,7 @@ from churn.models.boosting import Bool, Floats, Growing, Judged
 from churn.models.calibration import Calibration, apply, believed_slope, fit_cautiously
 from churn.models.coverage import told_columns
 from churn.models.ensemble import LINEAR_WEIGHT, Members, blend, ensemble_margin, rhythm_member
-from churn.models.levels import Levels, fit_levels
+from churn.models.levels import Levels, enough_rows, fit_levels
 from churn.models.linear import fit_linear
 from churn.models.view import Signals, view_of
 from churn.timeline.cutoffs import Cutoff
@@ -110,7 +110,8 @@ def learn(
     members = Members(rhythm_member(features, y=left, at=at), linear)
     judged = [_with_members(fold, rows, members, categories=growing.categories) for fold in rounds.judged]
     slope = believed_slope([(fold.margin, left[fold.rows], at[fold.rows]) for fold in judged])
-    levels = fit_levels(slope * ensemble_margin(leave, features, members), y=left, at=at)
+    some = rows.keep(enough_rows(at))
+    levels = fit_levels(slope * ensemble_margin(leave, some.features, members), y=some.has_left, at=some.at)
     notes = []
     if not judged:
         notes.append("no purged fold fits into the training period: rounds by sample size, slope taken to be 1")
