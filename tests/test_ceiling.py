@@ -59,6 +59,18 @@ def test_it_agrees_with_the_oracle_on_average_and_knows_less(mechanism: str) -> 
     assert both.loc[has_gone, "p_gone"].mean() > both.loc[~has_gone, "p_gone"].mean() + 0.3
 
 
+def test_a_contract_that_runs_on_says_that_she_has_not_left_before() -> None:
+    world = make_world("telecom", customers=1_000, months=9, seed=5)
+    cutoffs = [datetime(2023, 6, 1), datetime(2023, 8, 1)]
+    asked = {
+        "cutoffs": cutoffs, "customers": range(1_000), "horizon_days": (30,), "gap_days": (0,), "futures": 30,
+        "activity": "contracts",
+    }  # fmt: skip
+    seen, known = ceiling(world, particles=60, **asked), oracle(world, **asked)
+    assert seen["p_leave"].mean() == pytest.approx(known["p_leave"].mean(), abs=0.01)
+    assert seen["p_gone"].mean() < 0.02, "of whose contract runs on few have left already"
+
+
 def test_the_same_seed_gives_the_same_ceiling() -> None:
     world = make_world("retail", customers=40, months=5, seed=2)
     one, other = (

@@ -12,6 +12,7 @@ import pandas as pd
 
 from churn.simulation.arrays import NEVER, Floats, Ints, Rows, ints, pick, spread
 from churn.simulation.calendar import DAY
+from churn.simulation.contracts import CANCELS
 from churn.simulation.exits import Exits
 from churn.simulation.filter import Filter, draw
 from churn.simulation.kinds import SHOP_CHANNELS
@@ -92,10 +93,22 @@ class Posterior(Morning):
             calendar=setting.calendar,
             particles=particles,
             rng=streams["people"],
+            terms=self._terms_begun() if activity == "contracts" else None,
         )
         self.filter.voice = self._told_or_not(self.filter.voice)
         self.filter.run(company.day)
         self._weight: Floats = np.exp(self.filter.particles.log_weight)
+        if activity == "contracts":  # who has left in a term that runs on did not cancel
+            self._weight *= np.where(self.filter.particles.exit_day <= company.day, 1.0 - CANCELS, 1.0)
+
+    def _terms_begun(self) -> dict[int, Ints]:
+        """Which customers, by their places in `who`, have a contract term begin on a day before this morning."""
+        exits = ints(self.company.state.exits.exit_day)
+        gone = np.where(exits <= self.company.day, exits * DAY, NEVER)
+        terms = self.setting.terms(self.company.people, block=self._block, exit_second=gone)
+        seen = spread(pick(terms, terms["start"] < self.company.day * DAY), who=self.who)
+        day = ints(seen["start"]) // DAY
+        return {one: np.unique(ints(seen["customer"])[day == one]) for one in np.unique(day[day >= 0]).tolist()}
 
     def _told_or_not(self, voice: Floats) -> Floats:
         """The personalities' grid after everything that was told or not, old enough to be sure of it."""

@@ -16,7 +16,7 @@ RUNS_OUT: Final = -1  # a term that ends on its day and is renewed
 _TERM: Final = 30 * DAY
 _SWITCHES: Final = 0.01  # share of terms broken off for another plan
 _FAILS: Final = 0.004  # share of terms broken off by a failed payment, and taken up again
-_CANCELS: Final = 0.6  # share of leavers who cancel; the others let the term run out
+CANCELS: Final = 0.6  # share of leavers who cancel; the others let the term run out
 
 
 def subscriptions(people: People, *, exit_second: Ints, calendar: Calendar, rng: np.random.Generator) -> Rows:
@@ -26,7 +26,7 @@ def subscriptions(people: People, *, exit_second: Ints, calendar: Calendar, rng:
     she leaves is the last: cancelled at her exit, or lapsed at its end.
     """
     world_end = calendar.days * DAY
-    cancels = rng.random(people.count) < _CANCELS
+    cancels = rng.random(people.count) < CANCELS
     plan = rng.integers(0, len(PLANS), people.count)
     phase = rng.integers(0, _TERM // DAY, people.count) * DAY
     start = np.where(people.join_second < 0, -phase, people.join_second // DAY * DAY)

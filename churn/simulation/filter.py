@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +22,7 @@ _LEAN: Final = np.array([0.85, 0.85, 0.9, 0.95, 1.1, 1.3, 1.05])  # weekdays of 
 _VOICES: Final = 12  # steps of the grid on which the voice personality is learnt
 _BOLD: Final = 6.0  # rare turns are proposed so much more often than they come, and weighed so much less
 _SATISFACTION: Final = (9.1, 0.8)
+_IMPOSSIBLE: Final = float(np.log(1e-12))
 
 
 @dataclass
@@ -60,8 +62,10 @@ class Filter:
         calendar: Calendar,
         particles: int,
         rng: np.random.Generator,
+        terms: Mapping[int, Ints] | None = None,
     ) -> None:
         self._regime, self._sight, self._joined, self._calendar, self._rng = regime, sight, joined, calendar, rng
+        self._terms = terms or {}
         customers = len(joined)
         shape = (customers, particles)
         spread = regime.sensitivity_spread
@@ -97,6 +101,8 @@ class Filter:
                 self._be_moved(day)
             if day in self._sight.asked:
                 self._see_answers(day)
+            if day in self._terms:
+                self._see_terms(day)
             self._decide(day)
             self._resample()
 
@@ -202,6 +208,11 @@ class Filter:
         might = now.exit_day[who].max(axis=1, keepdims=True) > asked_on
         kept = self.voice[who] * np.where(answered[:, None], usual, np.where(might, 1.0 - usual, 1.0))
         self.voice[who] = kept / kept.sum(axis=1, keepdims=True)
+
+    def _see_terms(self, day: int) -> None:
+        """A contract term begins: whoever has one begin has not left before."""
+        who = self._terms[day]
+        self.particles.log_weight[who] += np.where(self.particles.exit_day[who] <= day, _IMPOSSIBLE, 0.0)
 
     def _decide(self, day: int) -> None:
         now, regime, rng = self.particles, self._regime, self._rng
