@@ -138,6 +138,23 @@ def test_nothing_is_written_to_the_terminal() -> None:
     assert (told.stdout, told.stderr) == ("", "")
 
 
+def test_a_large_training_writes_nothing_to_stdout_either() -> None:
+    """The library's warning of few samples for bins, which came as the first line before `--json`'s object."""
+    program = (
+        "import numpy as np, pandas as pd\n"
+        "from made_factors import GROWING\n"
+        "from churn.models import boosting\n"
+        "boosting._COPIED = 0\n"
+        "boosting.log_through_python()\n"
+        "features = pd.DataFrame(np.random.default_rng(1).random((150_000, 2), np.float32), columns=['a', 'b'])\n"
+        "boosting.fit(features, y=(features['a'] > 0.5).to_numpy(), rounds=2, growing=GROWING)\n"
+    )
+    told = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True, env=_environment()
+    )
+    assert (told.stdout, told.stderr) == ("", "")
+
+
 def _environment() -> dict[str, str]:
     tests = Path(__file__).parent
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(tests), str(tests.parent)])}

@@ -23,6 +23,7 @@ from churn.jobs.record import keep_record, pictures_of, population_of, silence_o
 from churn.jobs.schedule import Schedule, schedule_of
 from churn.jobs.tuning import tuned_by
 from churn.models.backtest import Material, learn_by, run_backtest
+from churn.models.boosting import log_through_python
 from churn.models.bundle import GOLDEN_ROWS, Bundle, save_bundle
 from churn.models.champion import promote
 from churn.models.ensemble import ensemble_margin
@@ -59,6 +60,7 @@ def train(
         check_tunable(trials)
     check_models_folder(config)
     give_back_large_at_once()
+    log_through_python()
     with lesson_of(config, progress=progress) as lesson:
         check_activity(lesson.known.base, config.activity)
         schedule = schedule_of(config, lesson.known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -155,6 +156,18 @@ def parameters(rows: int, rarer: int, growing: Growing) -> dict[str, object]:
         "force_row_wise": True,
         "verbosity": -1,
     }
+
+
+def log_through_python() -> None:
+    """Has LightGBM's words go to the log "lightgbm" from now on, in the whole process, and not to stdout, where
+    `--json` prints one object; but for its word on few samples for bins, which are meant (`_FEW_SAMPLES`)."""
+    log = logging.getLogger("lightgbm")
+    log.addFilter(_is_not_of_samples)
+    lgb.register_logger(log)
+
+
+def _is_not_of_samples(record: logging.LogRecord) -> bool:
+    return "bin_construct_sample_cnt" not in record.getMessage()
 
 
 def choose_rounds(
