@@ -130,7 +130,7 @@ def test_fifty_of_each_are_enough() -> None:
     rows = training_rows(100)
     told = learnt(replace(rows, has_left=np.arange(100) % 2 == 0))
     assert told.notes[0].startswith(
-        "no purged fold fits into the training period: rounds by sample size, slope taken to be 1"
+        "no purged fold with 30 leavers and as many stayers fits into the training: rounds by sample size, slope taken"
     )
     assert told.slope == 1.0
 
@@ -145,7 +145,7 @@ def test_one_cutoff_leaves_no_room_for_folds_and_says_so() -> None:
         growing=GROWING,
     )
     assert told.slope == 1.0
-    assert "no purged fold fits" in told.notes[0]
+    assert "no purged fold with 30 leavers" in told.notes[0]
 
 
 def test_calibration_comes_from_rows_the_model_had_not_seen() -> None:

@@ -60,4 +60,5 @@ def test_ids_become_their_places_among_themselves(kind: pa.DataType) -> None:
     code, customers = coded(told.cast(kind))
     assert customers.to_pylist() == ["a", "b", "ä"]
     assert code.tolist() == [1, 1, 0, 0, 2, 1]
+    assert coded(pa.chunked_array([["b", None, None, "a"]], pa.string()))[0].tolist() == [1, -1, -1, 0]
     assert coded(pa.chunked_array([], pa.string()))[0].tolist() == []

@@ -59,7 +59,8 @@ def rhythm_member(
 ) -> RhythmMember:
     """Returns the rhythm as a member, with its mean over the training rows; without its feature it counts nothing.
 
-    Given who left and the cutoffs of the rows, its slope is theirs within cutoffs.
+    Given who left and the cutoffs of the rows, its slope is theirs within cutoffs; 0 where it ranks them the wrong way
+    round.
     """
     if RHYTHM_FEATURE not in features:
         return RhythmMember()
@@ -69,7 +70,7 @@ def rhythm_member(
     slope, is_told = 1.0, ~np.isnan(told)
     if y is not None and at is not None:
         found, _ = slope_of(told[is_told], y=y[is_told], at=at[is_told])
-        slope = found if found > 0 else slope
+        slope = slope if np.isnan(found) else max(found, 0.0)
     return RhythmMember(RHYTHM_WEIGHT, float(np.nanmean(told)), slope)
 
 

@@ -114,7 +114,8 @@ def learn(
     levels = fit_levels(slope * ensemble_margin(leave, some.features, members), y=some.has_left, at=some.at)
     notes = []
     if not judged:
-        notes.append("no purged fold fits into the training period: rounds by sample size, slope taken to be 1")
+        many = f"{boosting.MIN_OF_A_CLASS} leavers and as many stayers"
+        notes.append(f"no purged fold with {many} fits into the training: rounds by sample size, slope taken to be 1")
     silent, why = None, "no table carries the customers' own voice (contacts or feedback by themselves)"
     if can_hear:
         latest = judged[0].fold if judged else None

@@ -129,7 +129,7 @@ def _count(time: Int64, first: int, stop: int, at: Int64, opens: int, passed: In
     """Writes the row that follows those before each mark."""
     before[:] = 0
     for row in range(first, stop):
-        mark = passed[min(max(time[row] - opens, 0) // DAY, len(passed) - 1)]
+        mark = passed[min((max(time[row], opens) - opens) // DAY, len(passed) - 1)]
         while mark < len(at) and at[mark] <= time[row]:
             mark += 1
         before[mark] += 1

@@ -40,14 +40,14 @@ def codes_of(ids: pa.ChunkedArray, customers: pa.Array) -> Int32:
 
 
 def coded(ids: pa.ChunkedArray) -> tuple[Int32, pa.StringArray]:
-    """Returns the place of each id among those there are, shape (rows,), and these, sorted."""
+    """Returns the place of each id among those there are, shape (rows,), -1 for a null, and these, sorted."""
     runs = pc.run_end_encode(ids.cast(pa.string()).combine_chunks())  # the same id often comes in a row
     told = runs.values.dictionary_encode()
     order = pc.sort_indices(told.dictionary).to_numpy()
-    place = np.empty(len(order), np.int32)
+    place = np.full(len(order) + 1, -1, np.int32)  # the last is a null's
     place[order] = np.arange(len(order), dtype=np.int32)
     lengths = np.diff(runs.run_ends.to_numpy(), prepend=0)
-    return np.repeat(place[told.indices.to_numpy()], lengths), told.dictionary.take(pa.array(order))
+    return np.repeat(place[told.indices.fill_null(-1).to_numpy()], lengths), told.dictionary.take(pa.array(order))
 
 
 def _of_labels(chunks: Sequence[pa.DictionaryArray], customers: pa.Array) -> Int32:
