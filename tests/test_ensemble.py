@@ -88,10 +88,12 @@ def test_a_rhythm_that_is_too_sure_is_held_back_to_what_it_was_worth() -> None:
 
 
 def test_a_rhythm_that_ranks_the_wrong_way_round_tells_nobody_apart() -> None:
-    """Nor by chance one of no worth: a slope just under 0 counts as one just above."""
-    at = np.zeros(ROWS, np.int64)
-    assert rhythm_member(FEATURES, y=~Y, at=at).slope == 0.0
-    assert rhythm_member(FEATURES, y=np.ones(ROWS, bool), at=at).slope >= 0.0
+    assert rhythm_member(FEATURES, y=~Y, at=np.zeros(ROWS, np.int64)).slope == 0.0
+
+
+def test_a_rhythm_that_can_not_be_judged_keeps_its_slope() -> None:
+    flat = FEATURES.assign(**{RHYTHM_FEATURE: np.float32(0.3)})
+    assert rhythm_member(flat, y=Y, at=np.zeros(ROWS, np.int64)).slope == 1.0
 
 
 @pytest.mark.parametrize("members", [Members(), Members(RHYTHM), Members(linear=LINEAR), Members(TIMID, LINEAR)])

@@ -14,6 +14,7 @@ from scipy.special import logit
 
 from churn.models.levels import level_steps, starts_of
 from churn.models.view import Signals, View, view_of
+from churn.tables.history import moments_of
 from churn.timeline.cutoffs import Cutoff, purged
 
 Floats = npt.NDArray[np.float64]
@@ -243,7 +244,7 @@ def _fit_until_worse(
 def _judge_within(y: Bool, at: npt.NDArray[np.int64]) -> Callable[[Floats, lgb.Dataset], tuple[str, float, bool]]:
     """The log loss with each cutoff at its best level: judged with a level that is wrong, whoever is bold looks worse
     than he is, and boosting stops too early."""
-    outcome, place = y.astype(np.float64), np.unique(at, return_inverse=True)[1]
+    outcome, place = y.astype(np.float64), moments_of(at)[1]
     level = np.zeros(place.max() + 1)
 
     def loss(p: Floats, _: lgb.Dataset) -> tuple[str, float, bool]:

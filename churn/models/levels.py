@@ -18,7 +18,7 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit
 from threadpoolctl import threadpool_limits
 
-from churn.tables.history import DAY, Int64
+from churn.tables.history import DAY, Int64, moments_of
 
 Floats = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
@@ -77,7 +77,7 @@ def fit_levels(margin: Floats, *, y: Bool, at: Int64) -> Levels:
         y: who left, shape (rows,).
         at: cutoff of each row, microseconds UTC, shape (rows,).
     """
-    moments, place = np.unique(at, return_inverse=True)
+    moments, place = moments_of(at)
     order = np.argsort(place, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(place[order])) + 1)
     level = np.array([level_of(margin[rows], share=_share(y[rows])) for rows in parts])
@@ -129,7 +129,7 @@ def level_steps(margin: Floats, *, outcome: Floats, place: Int64, start: Floats)
 
 def starts_of(y: Bool, at: Int64) -> Floats:
     """Returns for each row the log odds of leaving at its cutoff, shape (rows,)."""
-    place = np.unique(at, return_inverse=True)[1]
+    place = moments_of(at)[1]
     leavers, rows = np.bincount(place, y), np.bincount(place)
     return np.asarray(logit((leavers + 0.5) / (rows + 1))[place])
 
@@ -150,7 +150,7 @@ def slope_of(margin: Floats, *, y: Bool, at: Int64) -> tuple[float, float]:
     A logistic regression by Newton's method, the levels profiled out. Margins that don't differ within cutoffs, or
     outcomes that they part from one another without fail, have no slope: NaN, and an infinite error.
     """
-    place = np.unique(at, return_inverse=True)[1]
+    place = moments_of(at)[1]
     level, slope, outcome = np.zeros(place.max(initial=-1) + 1), 0.0, y.astype(np.float64)
     for _ in range(_STEPS):
         p = expit(level[place] + slope * margin)
