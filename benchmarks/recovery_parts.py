@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from figures import Check, Part, Table, interval, number
@@ -81,9 +81,9 @@ def _means(found: Sequence[Found], *, is_judged: bool) -> list[Check]:
         if mean is None:
             checks.append(Check(what, NOTHING, f"at least {least:.0%}"))
             continue
-        told = f"{mean:.1%} ± {half:.1%} ({count} {'company' if count == 1 else 'companies'})"
+        told = f"{mean:.1%} ± {half:.1%} ({_companies(count)})"
         checks.append(Check(what, told, f"at least {least:.0%}", mean >= least if is_judged else None))
-    return [*checks, _of_what_can_be_seen(found), _above_latest(found, is_judged=is_judged)]
+    return [*checks, *_of_what_can_be_seen(found), _above_latest(found, is_judged=is_judged)]
 
 
 def company_part(one: Found) -> Part:
@@ -160,11 +160,21 @@ def _lead(one: Found) -> Check | None:
     return Check("from the first alert to the last activity", f"median {days:+.0f} days, {count} leavers", "none")
 
 
-def _of_what_can_be_seen(found: Sequence[Found]) -> Check:
-    """How much of what can be known of who speaks, from what customers told before, the voice model has."""
-    mean, half, count = mean_of(_at(one, ("voice", "share_of_seen")) for one in found)
-    what = "voice model: share of who knows the equations, and what she told before"
-    return Check(what, NOTHING if mean is None else f"{mean:.1%} ± {half:.1%} ({count} companies)", "none")
+def _of_what_can_be_seen(found: Sequence[Found]) -> list[Check]:
+    """How much can be known of who speaks from what customers told before, and how much of that the voice model has."""
+    checks = []
+    for name, what in (
+        ("seen_share", "who knows the equations, and what she told before: the same share of the known personality's"),
+        ("share_of_seen", "voice model: share of who knows the equations, and what she told before"),
+    ):
+        mean, half, count = mean_of(_at(one, ("voice", name)) for one in found)
+        told = NOTHING if mean is None else f"{mean:.1%} ± {half:.1%} ({_companies(count)})"
+        checks.append(Check(what, told, "none"))
+    return checks
+
+
+def _companies(count: int) -> str:
+    return f"{count} {'company' if count == 1 else 'companies'}"
 
 
 def name_of(one: Found) -> str:
@@ -178,7 +188,8 @@ def _above_latest(found: Sequence[Found], *, is_judged: bool) -> Check:
     what, target = "hits of the kind that is named, above the latest incident's", "interval above 0"
     if mean is None:
         return Check(what, NOTHING, target)
-    return Check(what, f"{mean:+.3f} ± {half:.3f} ({count} companies)", target, mean - half > 0 if is_judged else None)
+    told = f"{mean:+.3f} ± {half:.3f} ({_companies(count)})"
+    return Check(what, told, target, mean - half > 0 if is_judged else None)
 
 
 def _cause_check(one: Found) -> Check | None:
@@ -292,12 +303,18 @@ def _voice(one: Found) -> Table | None:
         "model": "voice model", "by_kind": "by kind alone", "seen": "who knows the equations, and what she told before",
         "personality": "who knows each personality",
     }  # fmt: skip
-    shares = {"personality": "share", "seen": "share_of_seen"}
+    of_known = {"model": "share", "seen": "seen_share"}
     rows = [
-        (names[name], interval(score), interval(one["voice"][shares[name]]) if name in shares else "")
+        (names[name], interval(score), _told(one["voice"], of_known.get(name)),
+         _told(one["voice"], "share_of_seen" if name == "seen" else None))
         for name, score in scores.items()
-    ]
-    return Table(about, ("who", "AUROC", "the voice model's share of it"), rows)
+    ]  # fmt: skip
+    header = ("who", "AUROC", "its share of the known personality's", "the voice model's share of it")
+    return Table(about, header, rows)
+
+
+def _told(figures: Mapping[str, Any], name: str | None) -> str:
+    return interval(figures[name]) if name in figures else ""
 
 
 def _notes(one: Found) -> list[str]:

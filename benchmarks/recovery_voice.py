@@ -64,6 +64,7 @@ def voice_found(company: Company, learnt: Learnt, model: VoiceModel | None) -> d
         "scores": {name: interval(one) for name, one in drawn.items()},
         "share": interval(share(drawn["model"], of=drawn["personality"], beyond=0.5)),
         "share_of_seen": interval(share(drawn["model"], of=drawn["seen"], beyond=0.5)),
+        "seen_share": interval(share(drawn["seen"], of=drawn["personality"], beyond=0.5)),
         "share_beyond_kind": interval(share(drawn["model"], of=drawn["personality"], beyond=drawn["by_kind"])),
     }  # fmt: skip
 

@@ -130,6 +130,28 @@ def test_drivers_of_silent_and_vocal_leavers_stand_side_by_side_and_a_missing_di
     assert (last.measured, last.is_met) == ("+0.400 [+0.300, +0.500]", None)
 
 
+def test_what_the_rows_tell_of_who_speaks_stands_beside_the_known_personality() -> None:
+    parts = importlib.import_module("recovery_parts")
+
+    def told(mean: float) -> dict[str, float]:
+        return {"mean": mean, "low": mean - 0.01, "high": mean + 0.01}
+
+    scores = {"model": told(0.74), "by_kind": told(0.64), "seen": told(0.75), "personality": told(0.85)}
+    voice = {
+        "rows": 900, "told": 0.3, "scores": scores, "share": told(0.68), "seen_share": told(0.71),
+        "share_of_seen": told(0.96),
+    }  # fmt: skip
+    (table,) = [one for one in parts.company_part(figures(voice=voice)).more if one.header[0] == "who"]
+    assert [row[2:] for row in table.rows] == [
+        ("0.680 [0.670, 0.690]", ""), ("", ""), ("0.710 [0.700, 0.720]", "0.960 [0.950, 0.970]"), ("", ""),
+    ]  # fmt: skip
+    checks = {check.what: check.measured for check in parts.overall([figures(voice=voice)]).checks}
+    in_rows = "who knows the equations, and what she told before: the same share of the known personality's"
+    assert checks[in_rows] == "71.0% ± 1.0% (1 company)"
+    earlier = {name: figure for name, figure in voice.items() if name != "seen_share"}
+    assert parts.company_part(figures(voice=earlier)).more, "figures kept before this one was measured are still told"
+
+
 def test_the_page_keeps_what_was_written_by_hand(tmp_path: Path) -> None:
     page, shown = importlib.import_module("recovery_page"), importlib.import_module("figures")
     file = tmp_path / "recovery.md"
