@@ -95,10 +95,11 @@ def company_part(one: Found) -> Part:
         + ", ".join(f"{label} {count:,}" for label, count in one["eligible"].items())
         + f"; {one['leave']['rows']:,} of them put to oracle and ceiling"
     )
+    more = (_ablation(one), _causes(one), _drivers(one), _voice(one), _earlier(one))
     return Part(
         name_of(one), title, [check for check in _checks(one) if check is not None], HEADER,
         [row for name, about in OUTCOMES.items() for row in _contest_rows(about, one.get(name))],
-        _notes(one), more=[table for table in (_ablation(one), _causes(one), _drivers(one), _voice(one)) if table],
+        _notes(one), more=[table for table in more if table],
     )  # fmt: skip
 
 
@@ -311,6 +312,30 @@ def _voice(one: Found) -> Table | None:
     ]  # fmt: skip
     header = ("who", "AUROC", "its share of the known personality's", "the voice model's share of it")
     return Table(about, header, rows)
+
+
+def _earlier(one: Found) -> Table | None:
+    told = one["voice"].get("by_earlier")
+    if not told:
+        return None
+    rows = [
+        (_counted(some["from"], some["until"]), f"{some['rows']:,}",
+         *(interval(some["scores"][name]) for name in ("model", "seen", "personality")))
+        for some in told
+    ]  # fmt: skip
+    header = ("incidents on record before", "rows", "voice model", "who knows the equations", "the known personality")
+    return Table("The same AUROC by how much is known of her:", header, rows)
+
+
+def _counted(low: int, high: int | None) -> str:
+    """A range of counts as text.
+
+    >>> _counted(2, 4), _counted(1, 2), _counted(4, None)
+    ('2 to 3', '1', '4 or more')
+    """
+    if high is None:
+        return f"{low} or more"
+    return f"{low}" if high == low + 1 else f"{low} to {high - 1}"
 
 
 def _told(figures: Mapping[str, Any], name: str | None) -> str:

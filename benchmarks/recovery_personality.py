@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from recovery_company import Company
 from recovery_learnt import Learnt
@@ -55,6 +56,19 @@ def seen_chance(company: Company, learnt: Learnt, asked: pd.DataFrame) -> Floats
     chance = np.exp(posterior - posterior.max(axis=1, keepdims=True))
     chance /= chance.sum(axis=1, keepdims=True)
     return np.asarray((chance * _telling(company, asked, grid)).sum(axis=1))
+
+
+def earlier_counts(company: Company, asked: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """Returns how many incidents of hers were on record, and known to be told or not, before each of `asked`.
+
+    Shape as `asked` (columns customer_id, time).
+    """
+    told = company.incidents[company.incidents["is_recorded"]]
+    times = {who: np.sort(_micros(some)) for who, some in told.groupby("customer_id")["time"]}
+    until = _micros(asked["time"]) - int(SETTLED.total_seconds() * 1e6)
+    nothing = np.empty(0, np.int64)
+    each = zip(asked["customer_id"], until, strict=True)
+    return np.array([np.searchsorted(times.get(who, nothing), moment) for who, moment in each], np.int64)
 
 
 def _telling(company: Company, rows: pd.DataFrame, grid: Floats) -> Floats:

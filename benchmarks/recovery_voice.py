@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from recovery_company import Company
 from recovery_learnt import Learnt
-from recovery_personality import seen_chance
+from recovery_personality import earlier_counts, seen_chance
 from recovery_shares import aurocs, interval, share
 
 from churn.models.voice_judged import judge_voice
@@ -16,6 +17,9 @@ from churn.models.voice_model import VoiceModel
 
 LATELY_DAYS = 90
 MIN_OF_EACH = 30
+EARLIER = (0, 1, 2, 4)
+"""Incidents on record before the one that is judged: none, one, two or three, four or more."""
+WHO = {"model": "model", "by_kind": "by_kind", "seen": "seen", "personality": "p_told"}
 SHRUNK_BY = 10.0
 """So many futures of the usual kind are added to each customer's own, of which few leave."""
 
@@ -57,8 +61,7 @@ def voice_found(company: Company, learnt: Learnt, model: VoiceModel | None) -> d
     if min(both["is_told"].sum(), (~both["is_told"]).sum()) < MIN_OF_EACH:
         return {"why": model.note or "too few of the later incidents were told to judge by", "rows": len(both)}
     both["seen"] = seen_chance(company, learnt, both)
-    columns = {"model": "model", "by_kind": "by_kind", "seen": "seen", "personality": "p_told"}
-    drawn = aurocs(both, "is_told", columns)
+    drawn = aurocs(both, "is_told", WHO)
     return {
         "rows": len(both), "told": float(both["is_told"].mean()), "note": model.note,
         "scores": {name: interval(one) for name, one in drawn.items()},
@@ -66,7 +69,23 @@ def voice_found(company: Company, learnt: Learnt, model: VoiceModel | None) -> d
         "share_of_seen": interval(share(drawn["model"], of=drawn["seen"], beyond=0.5)),
         "seen_share": interval(share(drawn["seen"], of=drawn["personality"], beyond=0.5)),
         "share_beyond_kind": interval(share(drawn["model"], of=drawn["personality"], beyond=drawn["by_kind"])),
+        "by_earlier": _by_earlier(both, earlier_counts(company, both)),
     }  # fmt: skip
+
+
+def _by_earlier(both: pd.DataFrame, earlier: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
+    """The same AUROCs by how many incidents of hers were on record before: the fewer, the less her rows tell of her."""
+    found = []
+    for low, high in zip(EARLIER, [*EARLIER[1:], None], strict=True):
+        some = both[(earlier >= low) & (earlier < (np.inf if high is None else high))]
+        if min(some["is_told"].sum(), (~some["is_told"]).sum()) < MIN_OF_EACH:
+            continue
+        drawn = aurocs(some, "is_told", WHO)
+        found.append({
+            "from": low, "until": high, "rows": len(some),
+            "scores": {name: interval(one) for name, one in drawn.items()},
+        })  # fmt: skip
+    return found
 
 
 def coverage(learnt: Learnt) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -148,8 +149,31 @@ def test_what_the_rows_tell_of_who_speaks_stands_beside_the_known_personality() 
     checks = {check.what: check.measured for check in parts.overall([figures(voice=voice)]).checks}
     in_rows = "who knows the equations, and what she told before: the same share of the known personality's"
     assert checks[in_rows] == "71.0% ± 1.0% (1 company)"
-    earlier = {name: figure for name, figure in voice.items() if name != "seen_share"}
+    some = {"rows": 300, "scores": scores}
+    voice["by_earlier"] = [
+        {**some, "from": 0, "until": 1},
+        {**some, "from": 2, "until": 4},
+        {**some, "from": 4, "until": None},
+    ]
+    table = parts.company_part(figures(voice=voice)).more[-1]
+    assert [row[0] for row in table.rows] == ["0", "2 to 3", "4 or more"]
+    assert table.rows[0][2:] == ("0.740 [0.730, 0.750]", "0.750 [0.740, 0.760]", "0.850 [0.840, 0.860]")
+    earlier = {name: figure for name, figure in voice.items() if name not in ("seen_share", "by_earlier")}
     assert parts.company_part(figures(voice=earlier)).more, "figures kept before this one was measured are still told"
+
+
+def test_incidents_on_record_before_are_those_that_are_settled() -> None:
+    personality = importlib.import_module("recovery_personality")
+
+    def days(*numbers: int) -> pd.Series[pd.Timestamp]:
+        return pd.Series(pd.Timestamp("2024-01-01", tz="UTC") + pd.to_timedelta(numbers, unit="D"))
+
+    incidents = pd.DataFrame({
+        "customer_id": ["a", "a", "a", "b", "a"], "time": days(30, 0, 10, 0, 5), "is_recorded": [True] * 4 + [False],
+    })  # fmt: skip
+    asked = pd.DataFrame({"customer_id": ["a", "a", "b", "c", "a"], "time": days(25, 23, 40, 40, 60)})
+    company = SimpleNamespace(incidents=incidents)
+    assert personality.earlier_counts(company, asked).tolist() == [2, 1, 1, 0, 3]
 
 
 def test_the_page_keeps_what_was_written_by_hand(tmp_path: Path) -> None:
