@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
@@ -105,3 +106,25 @@ def test_one_class_or_no_columns_is_no_member(left: np.ndarray) -> None:
 def test_a_curve_without_rising_corners_is_refused(at: tuple[float, ...], effect: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="curve of x: expected rising values"):
         Curve("x", at, effect)
+
+
+def test_it_ends_where_the_loss_is_least() -> None:
+    _, left = made()
+    score = np.column_stack([np.ones(ROWS), np.random.default_rng(3).normal(size=(ROWS, 20)) @ np.diag(np.arange(20))])
+    design = np.asfortranarray(np.roll(score, -1, axis=1))
+    outcome = left.astype(float)
+    asked = LogisticRegression(C=module.STRENGTH, solver="newton-cholesky", tol=1e-10).fit(design[:, :-1], outcome)
+    found = module._coefficients(design, outcome)
+    assert found[:-1] == pytest.approx(asked.coef_[0], abs=1e-9)
+    assert found[-1] == pytest.approx(asked.intercept_[0], abs=1e-9)
+
+
+def test_a_step_that_overshoots_is_halved() -> None:
+    design = np.asfortranarray(np.column_stack([np.linspace(-1, 1, 40), np.ones(40)]))
+    outcome = (design[:, 0] > 0).astype(float)
+    start, step = np.zeros(2), np.array([-800.0, 0.0])
+    found, margin = module._shortened(
+        design, outcome, np.array([100.0, 0.0]), found=start, step=step, margin=design @ start
+    )
+    assert 0 < found[0] < 1
+    assert margin == pytest.approx(design @ found)

@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from numba import njit
-from scipy.special import ndtri
-from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits
+from scipy.linalg import cho_factor, cho_solve
+from scipy.special import expit, ndtri
 
 from churn.models.view import Signals, View, view_of
+from churn.timeline.solving import on_one_thread
 
 Floats = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
@@ -29,7 +29,7 @@ SEASON_FEATURE = "season_factor"
 """The same for everybody at a cutoff: a straight line through the few seasons seen would run on into the unseen."""
 
 STRENGTH = 0.01
-"""scikit-learn's C. A ten times stronger and a three times weaker ridge forecast as well (measured)."""
+"""One over the ridge's weight. A ten times stronger and a three times weaker ridge forecast as well (measured)."""
 
 MOST_ROWS = 30_000
 """More rows, evenly thinned out, tell a coefficient per signal no better."""
@@ -42,6 +42,8 @@ _BLOCK_ROWS = 1024
 _UNHELD = 10.0
 _OUTERMOST = 0.002
 """Ranks are taken for no more extreme than this: the last quantile is one row."""
+_MOST_STEPS, _FLAT = 50, 1e-9
+"""Newton's steps, five as a rule, and the gradient per row at which they end: coefficients are told to ten digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +101,9 @@ def fit_linear(
     few = np.arange(0, len(y), -(-len(y) // MOST_ROWS) or 1)
     outcome, view = y[few], view_of(features)
     sample = View(view.values, view.places, view.rows[few])
+    moments = np.array([], np.int64) if at is None else np.unique(at[few])
+    design = np.empty((len(few), len(view.columns) + len(moments) + 1), order="F")
     columns: list[tuple[str, Floats, Floats]] = []
-    design: list[Floats] = []
     for name in view.columns:
         value = sample.column(name)
         found = None if name in categories or name == SEASON_FEATURE else _normal_scores(value)
@@ -109,19 +112,17 @@ def fit_linear(
             known = ~np.isnan(value)
             scaled = np.interp(value, corners, score)
             mean, spread = float(scaled[known].mean()), float(scaled[known].std())
+            design[:, len(columns)] = np.where(known, (scaled - mean) / spread, 0.0)
             columns.append((name, corners, (score - mean) / spread))
-            design.append(np.where(known, (scaled - mean) / spread, 0.0))
     if not columns or outcome.all() or not outcome.any():
         return LinearMember()
-    if at is not None:
-        design += _levels(at[few])
-    with threadpool_limits(limits=1):  # the last bits of BLAS's sums depend on the number of its threads
-        model = LogisticRegression(C=STRENGTH, max_iter=1000).fit(np.column_stack(design), outcome)
+    levels = 0 if at is None else _add_levels(design[:, len(columns) :], at[few], moments)
+    coefficients = _coefficients(design[:, : len(columns) + levels + 1], outcome.astype(np.float64))
     curves = tuple(
         Curve(name, tuple(corners.tolist()), tuple((float(coefficient) * score).tolist()))
-        for (name, corners, score), coefficient in zip(columns, model.coef_[0], strict=False)
+        for (name, corners, score), coefficient in zip(columns, coefficients, strict=False)
     )
-    return LinearMember(weight, 0.0 if at is not None else float(model.intercept_[0]), curves)
+    return LinearMember(weight, 0.0 if at is not None else float(coefficients[-1]), curves)
 
 
 def linear_margin(features: Signals, member: LinearMember) -> Floats:
@@ -140,18 +141,61 @@ def add_effect(features: Signals, curve: Curve, *, weight: float, out: Floats) -
     _add(values, at.astype(values.dtype), at, effect, slope, out)
 
 
-def _levels(at: npt.NDArray[np.int64]) -> list[Floats]:
-    """A column for each cutoff, so large that the ridge hardly holds its level back."""
-    moments = np.unique(at)
-    return [np.where(at == moment, _UNHELD, 0.0) for moment in moments] if len(moments) > 1 else []
+def _add_levels(design: Floats, at: npt.NDArray[np.int64], moments: npt.NDArray[np.int64]) -> int:
+    """Writes a column for each cutoff, so large that the ridge hardly holds its level back; returns how many."""
+    for number, moment in enumerate(moments):
+        design[:, number] = np.where(at == moment, _UNHELD, 0.0)
+    return len(moments)
+
+
+def _coefficients(design: Floats, outcome: Floats) -> Floats:
+    """The coefficients of a ridge logistic regression, the last one that of the intercept, which the ridge leaves be.
+
+    Newton's method (Hastie, Tibshirani, Friedman 2009, 4.4.1): for two hundred columns three times as fast as the
+    descent by gradients that scikit-learn begins with, and it ends where the loss is least and not on the way there.
+    scikit-learn has it, too, at three times the time: the curvature, most of it, need only be roughly right.
+    """
+    rows, columns = design.shape
+    design[:, -1] = 1.0
+    ridge = np.append(np.full(columns - 1, 1 / STRENGTH), 0.0)
+    found, single = np.zeros(columns), design.astype(np.float32)
+    with on_one_thread():  # the last bits of BLAS's sums depend on the number of its threads
+        margin = design @ found
+        for _ in range(_MOST_STEPS):
+            p = expit(margin)
+            gradient = design.T @ (p - outcome) + ridge * found
+            if np.abs(gradient).max() < _FLAT * rows:
+                break
+            weighted = single * np.sqrt(p * (1 - p)).astype(np.float32)[:, None]
+            curvature = (weighted.T @ weighted).astype(np.float64)
+            curvature[np.diag_indices(columns)] += ridge
+            step = cho_solve(cho_factor(curvature), gradient)
+            found, margin = _shortened(design, outcome, ridge, found=found, step=step, margin=margin)
+    return found
+
+
+def _shortened(
+    design: Floats, outcome: Floats, ridge: Floats, *, found: Floats, step: Floats, margin: Floats
+) -> tuple[Floats, Floats]:
+    """The coefficients after a step that was halved until the loss doesn't rise, and their margins."""
+
+    def loss(found: Floats, margin: Floats) -> float:
+        return float((np.logaddexp(0, margin) - outcome * margin).sum() + (ridge * found**2).sum() / 2)
+
+    before, along = loss(found, margin), design @ step
+    most = before + _FLAT * abs(before)
+    while loss(found - step, margin - along) > most:
+        step, along = step / 2, along / 2
+    return found - step, margin - along
 
 
 def _normal_scores(value: Floats) -> tuple[Floats, Floats] | None:
     """The distinct quantiles of a signal and the normal scores of their ranks; ties have the mean of theirs."""
-    told = value[np.isfinite(value)]
+    told = value[np.isfinite(value)].astype(np.float32)  # compared with signals, which are float32
     if len(told) < LEAST_TOLD:
         return None
-    quantiles = np.quantile(told, _QUANTILES).astype(np.float32)  # compared with signals, which are float32
+    told.sort()
+    quantiles = np.interp(_QUANTILES * (len(told) - 1), np.arange(len(told)), told).astype(np.float32)
     at, place = np.unique(quantiles.astype(np.float64), return_inverse=True)
     if len(at) < 2:
         return None

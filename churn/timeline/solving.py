@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any
 
@@ -32,8 +33,14 @@ def solved(
     >>> solved(lambda x: (float((x**2).sum()), 2 * x), [3.0], bounds=[(1.0, None)], options={}).x
     array([1.])
     """
-    with _pools().limit(limits=1):
+    with on_one_thread():
         return minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=dict(options))
+
+
+def on_one_thread() -> AbstractContextManager[Any]:
+    """Returns a context in which BLAS computes on one thread: last bits depend on how many there are."""
+    context: AbstractContextManager[Any] = _pools().limit(limits=1)
+    return context
 
 
 @cache
