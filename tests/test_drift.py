@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_project import Project
 
 from churn.config import load_config
 from churn.jobs import drift
 from churn.jobs.score import score
-from churn.models.reference import Bins, counts_of, learn_reference, reference_told, stability
+from churn.models.reference import Bins, counts_of, learn_reference, pauses, reference_told, stability
 from churn.signals.recipes import Recipe
 from churn.tables.contract import TIME
 
@@ -25,7 +25,7 @@ REGION = Recipe("profile", "profile_region", "state", "profile", "region", label
 
 def learnt(values: list[float]) -> Bins:
     features = pd.DataFrame({AMOUNT.name: np.array(values, np.float32)})
-    return learn_reference(features, [AMOUNT], {}, rows=np.ones(len(values), bool)).bins[AMOUNT.name]
+    return learn_reference(features, [AMOUNT], rows=np.ones(len(values), bool), pause_days={}).bins[AMOUNT.name]
 
 
 def test_ten_bins_hold_about_equally_many_and_one_the_nulls() -> None:
@@ -41,15 +41,16 @@ def test_equal_values_share_a_bin() -> None:
 
 def test_categories_have_a_bin_each() -> None:
     features = pd.DataFrame({REGION.name: np.array([0, 0, 1, 2, np.nan], np.float32)})
-    reference = learn_reference(features, [REGION], {}, rows=np.ones(5, bool))
+    reference = learn_reference(features, [REGION], rows=np.ones(5, bool), pause_days={})
     assert reference.bins[REGION.name].shares == (0.4, 0.2, 0.2, 0.2)
     assert reference_told(reference.to_dict()) == reference
 
 
+@settings(deadline=None)  # the first example may compile
 @given(st.lists(st.floats(width=32) | st.just(float("nan")), max_size=40), st.integers(0, 40))
 def test_counts_add_up_over_buckets(values: list[float], cut: int) -> None:
     reference = learn_reference(
-        pd.DataFrame({AMOUNT.name: np.arange(30, dtype=np.float32)}), [AMOUNT], {}, rows=np.ones(30, bool)
+        pd.DataFrame({AMOUNT.name: np.arange(30, dtype=np.float32)}), [AMOUNT], rows=np.ones(30, bool), pause_days={}
     )
 
     def counted(part: list[float]) -> np.ndarray:
@@ -90,8 +91,7 @@ def test_a_pause_is_the_longest_time_without_a_row() -> None:
     days = ["2020-01-01", "2024-01-01", "2024-01-02", "2024-01-09", "2024-01-10"]
     times = pa.array(np.array(days, "datetime64[us]"), TIME)
     tables = {"visits": pa.table({"time": times}), "customers": pa.table({}), "contacts": pa.table({"time": times[:0]})}
-    found = learn_reference(pd.DataFrame(), [], tables, rows=np.zeros(0, bool))
-    assert found.pause_days == {"visits": 7}, "what lies longer back than a year doesn't count"
+    assert pauses(tables) == {"visits": 7}, "what lies longer back than a year doesn't count"
 
 
 def test_tables_like_those_of_training_are_no_warning(project: Project) -> None:

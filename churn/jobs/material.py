@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from churn.config import Config
 from churn.jobs.common import attributes_of, threads_of
@@ -13,6 +13,7 @@ from churn.jobs.schedule import Schedule
 from churn.models.backtest import Material
 from churn.models.boosting import Growing
 from churn.models.frame import learn_prior, rows
+from churn.models.known import Known
 from churn.models.matrix import category_columns
 from churn.signals.catalogue import recipes_for
 from churn.signals.recipes import Recipe
@@ -34,6 +35,19 @@ class Made:
     recipes: tuple[Recipe, ...]
     hearing: Hearing
 
+    def without_tables(self) -> Made:
+        """Returns the same without the tables: they are large, and what is learnt from now on doesn't ask for them."""
+        return replace(self, material=replace(self.material, known=replace(self.material.known, tables={})))
+
+
+def recipes_at(config: Config, known: Known, schedule: Schedule) -> tuple[Recipe, ...]:
+    """Returns the signals that the tables give as they are known at the first test cutoff; hidden friction apart."""
+    target = schedule.target
+    return recipes_for(
+        upto(known.tables, schedule.tests[0].at), horizon_days=target.horizon_days, gap_days=target.gap_days,
+        attributes=attributes_of(config), activity=target.activity,
+    )  # fmt: skip
+
 
 def material_of(
     config: Config, lesson: Lesson, schedule: Schedule, *, progress: Callable[[str], None] = lambda _: None
@@ -43,11 +57,7 @@ def material_of(
     Call it while the lesson is open: signals are computed where its tables are.
     """
     known, first, target = lesson.known, schedule.tests[0].at, schedule.target
-    prior = learn_prior(known, first)
-    recipes = recipes_for(
-        upto(known.tables, first), horizon_days=target.horizon_days, gap_days=target.gap_days,
-        attributes=attributes_of(config), activity=target.activity,
-    )  # fmt: skip
+    prior, recipes = learn_prior(known, first), recipes_at(config, known, schedule)
     moments = tuple(sorted({*schedule.cutoffs, *schedule.tests}))
     frame = rows(known, target, moments, prior=prior)
     progress("learning who speaks when something goes wrong")

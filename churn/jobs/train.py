@@ -13,14 +13,11 @@ import pandas as pd
 
 from churn.config import Config
 from churn.drivers.contributions import Contributions, explain
-from churn.jobs.audit import audit
-from churn.jobs.common import check_activity, check_enough
 from churn.jobs.hearing import voice_learnt
-from churn.jobs.learning import lesson_of
-from churn.jobs.material import Made, material_of
 from churn.jobs.outputs import check_models_folder
+from churn.jobs.ready import Ready, ready_to_learn
 from churn.jobs.record import keep_record, pictures_of, population_of, silence_of, strengths_of
-from churn.jobs.schedule import Schedule, schedule_of
+from churn.jobs.schedule import Schedule
 from churn.jobs.tuning import tuned_by
 from churn.models.backtest import Material, learn_by, run_backtest
 from churn.models.boosting import log_through_python
@@ -28,7 +25,6 @@ from churn.models.bundle import GOLDEN_ROWS, Bundle, save_bundle
 from churn.models.champion import promote
 from churn.models.ensemble import ensemble_margin
 from churn.models.factors import Factors
-from churn.models.fingerprint import fingerprint
 from churn.models.reference import learn_reference
 from churn.models.tuning import Tuned, check_tunable
 from churn.models.verdict import judge
@@ -61,18 +57,9 @@ def train(
     check_models_folder(config)
     give_back_large_at_once()
     log_through_python()
-    with lesson_of(config, progress=progress) as lesson:
-        check_activity(lesson.known.base, config.activity)
-        schedule = schedule_of(config, lesson.known)
-        made = material_of(config, lesson, schedule, progress=progress)
-    first, settled = schedule.tests[0], lesson.known.settled
-    rows_before, _, frame_before = made.material.training_rows(first.at)
-    leavers, stayers = (
-        frame_before["customer"][rows].nunique() for rows in (rows_before.has_left, ~rows_before.has_left)
-    )
-    check_enough(leavers=leavers, stayers=stayers)
-    progress("looking for signals that know the future")
-    leak = audit(config, made, rows_before, first=first, is_whole=not lesson.sample, allow_leak=allow_leak)
+    ready = ready_to_learn(config, allow_leak=allow_leak, progress=progress)
+    made, schedule = ready.made, ready.schedule
+    first, settled = schedule.tests[0], made.material.known.settled
     tuned = None
     if trials is not None:
         grown, tuned = tuned_by(made.material, by=first.at, trials=trials, progress=progress)
@@ -85,18 +72,18 @@ def train(
     progress("judging")
     judged = judge(predictions, labels=labels, contact=config.contact, currency=config.currency, seed=config.seed)
     progress("final model")
-    final = _final_model(config, made, schedule, tuned)
+    final = _final_model(config, replace(ready, made=made), tuned)
     if judged["verdict"]["is_promoted"]:
         promote(final.home)
     progress("drawing, reporting and tracking")
     result = {
         "schema": RESULT_SCHEMA, "run_id": None, **final.told, "project": config.directory.absolute().name,
         "target": schedule.target.to_dict(), "cutoffs": list(labels.values()),
-        "training_cutoffs": {**_training(material, schedule), **lesson.sample},
-        "population": population_of(material, schedule, predictions), **judged, "leak": leak,
+        "training_cutoffs": {**_training(material, schedule), **ready.sample},
+        "population": population_of(material, schedule, predictions), **judged, "leak": ready.leak,
         "horizon": schedule.horizon, "silence": silence_of(final.bundle.factors, predictions),
-        "findings": [issue.to_dict() for issue in lesson.issues],
-        "notes": [*lesson.notes, *final.notes], "warnings": [],
+        "findings": [issue.to_dict() for issue in ready.issues],
+        "notes": [*ready.notes, *final.notes], "warnings": [],
     }  # fmt: skip
     pictures = pictures_of(result, predictions, final.values.by_feature, final.explained)
     run_id, warnings = keep_record(result, pictures, config=config, home=final.home, data=final.bundle.training["data"])
@@ -124,13 +111,14 @@ class _Final:
     notes: tuple[str, ...]
 
 
-def _final_model(config: Config, made: Made, schedule: Schedule, tuned: Tuned | None) -> _Final:
+def _final_model(config: Config, ready: Ready, tuned: Tuned | None) -> _Final:
     """Learns from everything that is settled, and writes the bundle."""
+    made, first = ready.made, ready.schedule.tests[0].at
     material, known = made.material, made.material.known
     factors = learn_by(material, known.settled)
     learnt = tuple(recipe for recipe in made.recipes if recipe.name in set(factors.leave.feature_name()))
-    voice, heard = voice_learnt(made.hearing, known, first=schedule.tests[0].at, config=config)
-    bundle = replace(_bundle(material, learnt, schedule, factors, tuned), voice=voice)
+    voice, heard = voice_learnt(made.hearing, known, first=first, config=config)
+    bundle = replace(_bundle(ready, learnt, factors, tuned), voice=voice)
     model_id, home = save_bundle(bundle, config.resolve(config.models), golden=_sample(material, bundle, GOLDEN_ROWS))
     explained = _sample(material, bundle, EXPLAINED_ROWS)
     values = explain(factors, explained, bundle.recipes)
@@ -149,23 +137,21 @@ def _families(recipes: tuple[Recipe, ...]) -> dict[str, list[str]]:
     return {"operations": operations, "feedback": feedback} if operations and feedback else {}
 
 
-def _bundle(
-    material: Material, recipes: tuple[Recipe, ...], schedule: Schedule, factors: Factors, tuned: Tuned | None
-) -> Bundle:
+def _bundle(ready: Ready, recipes: tuple[Recipe, ...], factors: Factors, tuned: Tuned | None) -> Bundle:
+    material, schedule, tables = ready.made.material, ready.schedule, ready.tables
     latest = material.frame["at"].to_numpy() >= schedule.cutoffs[-1].moved(-schedule.target.horizon_days // 3).at
     margins = ensemble_margin(factors.leave, material.features[latest], factors.members)
     return Bundle(
         target=schedule.target, recipes=recipes, prior=material.prior, factors=factors,
         percentiles=tuple(float(edge) for edge in np.quantile(margins, np.linspace(0, 1, 1001))),
-        tables=tuple(sorted(material.known.tables)),
+        tables=tuple(tables.columns),
         training={
-            **_training(material, schedule), "data": fingerprint(material.known.tables),
-            **({} if tuned is None else {"tuning": tuned.to_dict()}),
-            "columns": {name: sorted(table.column_names) for name, table in sorted(material.known.tables.items())},
+            **_training(material, schedule), "data": tables.data,
+            **({} if tuned is None else {"tuning": tuned.to_dict()}), "columns": tables.columns,
         },
         # A year of cutoffs: held against one season alone, every other season would look different.
         reference=learn_reference(
-            material.features, recipes, material.known.tables,
+            material.features, recipes, pause_days=tables.pause_days,
             rows=material.frame["at"].to_numpy() >= schedule.cutoffs[-1].moved(-YEAR).at,
         ),
     )  # fmt: skip

@@ -129,7 +129,9 @@ def _one_cutoff(material: Material, test: Cutoff, *, settled: int, families: dic
         growing=material.growing,
     )  # fmt: skip
     predicted = predict(factors, features, voice_status=status, at=test.at)
-    kept = frame[["customer", "at", "voice_status", "is_treated", "expected_spend", "days_since_last"]]
+    kept = frame[["customer", "at", "voice_status", "is_treated", "expected_spend", "days_since_last"]].astype(
+        {"voice_status": "str", "expected_spend": np.float64, "days_since_last": np.float64}
+    )
     result = pd.concat([kept, told[["has_left", "has_spoken"]], predicted], axis=1)
     everybody = purchases_of(everybody_at(material.known, test, prior=material.prior))
     for name in BASELINES:

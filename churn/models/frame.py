@@ -29,6 +29,8 @@ from churn.timeline.rhythm import (
     season_index,
 )
 
+_STATUSES = pd.CategoricalDtype(["already_vocal", "quiet", "unobservable"])
+
 
 def learn_prior(known: Known, at: int) -> Prior:
     """Returns the base's prior over rhythms, learnt from what is visible at `at` alone."""
@@ -79,11 +81,16 @@ def everybody_at(known: Known, cutoff: Cutoff, *, prior: Prior) -> pd.DataFrame:
 
 
 def rows(known: Known, target: Target, cutoffs: Sequence[Cutoff], *, prior: Prior) -> pd.DataFrame:
-    """Returns `rows_at` of everybody eligible at several cutoffs, sorted by customer and cutoff."""
+    """Returns `rows_at` of everybody eligible at several cutoffs, sorted by customer and cutoff.
+
+    They may be many: the figures of the simple rules are float32 here, and the statuses categories.
+    """
     parts = []
     for cutoff in cutoffs:
         codes = np.flatnonzero(why_not(known, target, cutoff, prior=prior) == population.ELIGIBLE)
-        parts.append(rows_at(known, cutoff, codes=codes, prior=prior))
+        part = rows_at(known, cutoff, codes=codes, prior=prior)
+        figures = dict.fromkeys(part.select_dtypes(np.float64).columns, np.float32)
+        parts.append(part.astype({**figures, "voice_status": _STATUSES}))
     together = (
         pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"customer": [], "at": []}, dtype=np.int64)
     )

@@ -73,15 +73,15 @@ def reference_told(told: Mapping[str, Any]) -> Reference:
 
 
 def learn_reference(
-    features: pd.DataFrame, recipes: Sequence[Recipe], tables: Mapping[str, pa.Table], *, rows: npt.NDArray[np.bool_]
+    features: pd.DataFrame, recipes: Sequence[Recipe], *, rows: npt.NDArray[np.bool_], pause_days: Mapping[str, int]
 ) -> Reference:
-    """Returns how the features of the training rows are spread, and how long each table pauses.
+    """Returns how the features of the training rows are spread, beside how long each table pauses.
 
     Args:
         features: float32 by the names of the recipes, categories as codes.
         recipes: of the model's features.
-        tables: canonical tables by name.
         rows: which rows count, shape (rows of the features,).
+        pause_days: see `pauses`.
     """
     count = int(rows.sum())
     bins = {}
@@ -90,8 +90,12 @@ def learn_reference(
         edges = _edges(values, recipe)
         shares = _counted(values, edges) / max(count, 1)
         bins[recipe.name] = Bins(tuple(edges.tolist()), tuple(shares.tolist()))
-    paused = {name: pause for name, table in sorted(tables.items()) if (pause := _pause_days(name, table)) is not None}
-    return Reference(count, bins, paused)
+    return Reference(count, bins, dict(pause_days))
+
+
+def pauses(tables: Mapping[str, pa.Table]) -> dict[str, int]:
+    """Returns of every event table with rows the longest time without any in its last year, in days."""
+    return {name: pause for name, table in sorted(tables.items()) if (pause := _pause_days(name, table)) is not None}
 
 
 def counts_of(reference: Reference, features: pd.DataFrame, recipes: Sequence[Recipe]) -> Counts:

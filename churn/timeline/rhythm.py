@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import optimize, special
 
-from churn.tables.history import DAY, Events, Int64, events_of
+from churn.tables.history import DAY, Array, Events, Int64, events_of
 from churn.tables.orders import Orders
 from churn.timeline.mbg_nbd import MbgNbd, fit_mbg_nbd, p_no_activity
 
@@ -67,14 +67,16 @@ class Pace:
 def purchases(orders: Orders, *, timezone: str) -> Events:
     """Returns the purchases as events with columns `day` (local days since 1970) and `spend` (cents)."""
     bought = orders.purchases
-    columns = {"spend": bought.columns["amount"], "day": days_of(bought.time, timezone)}
+    columns = {"spend": bought.columns["amount"], "day": days_of(bought.time, timezone).astype(np.int32)}
     return Events(bought.starts, bought.time, bought.known, columns, {})
 
 
 def visits(table: pa.Table, *, customers: pa.StringArray, timezone: str) -> Events:
     """Returns the visits as events with columns `day` (local days since 1970) and `spend` (cents, 0)."""
     came = events_of(table.select(["customer_id", "time", "available_at"]), customers=customers)
-    columns = {"spend": np.zeros(len(came.time), np.int64), "day": days_of(came.time, timezone)}
+    columns: dict[str, Array] = {
+        "spend": np.zeros(len(came.time), np.int64), "day": days_of(came.time, timezone).astype(np.int32),
+    }  # fmt: skip
     return Events(came.starts, came.time, came.known, columns, {})
 
 
