@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from figures import Check, Part, Table, interval, number
+from recovery_speakers import voice_tables, with_seen_share
 
 Found = dict[str, Any]
 ENOUGH_CUSTOMERS = 5_000
@@ -45,6 +46,7 @@ MEANS = (
 
 def parts_of(found: Sequence[Found]) -> list[Part]:
     """Returns a part per company, and before them the means over the companies with signal."""
+    found = [{**one, "voice": with_seen_share(one["voice"])} for one in found]
     return [overall(found), *(company_part(one) for one in found)]
 
 
@@ -95,7 +97,7 @@ def company_part(one: Found) -> Part:
         + ", ".join(f"{label} {count:,}" for label, count in one["eligible"].items())
         + f"; {one['leave']['rows']:,} of them put to oracle and ceiling"
     )
-    more = (_ablation(one), _causes(one), _drivers(one), _voice(one), _earlier(one))
+    more = (_ablation(one), _causes(one), _drivers(one), *voice_tables(one["voice"]))
     return Part(
         name_of(one), title, [check for check in _checks(one) if check is not None], HEADER,
         [row for name, about in OUTCOMES.items() for row in _contest_rows(about, one.get(name))],
@@ -293,53 +295,6 @@ def _drivers(one: Found) -> Table | None:
         for name, told in signals.items()
     ]
     return Table(about, ("signal", "silent", "vocal", "silent minus vocal"), rows)
-
-
-def _voice(one: Found) -> Table | None:
-    scores = one["voice"].get("scores")
-    if scores is None:
-        return None
-    about = f"Who tells of {one['voice']['rows']:,} later incidents ({one['voice']['told']:.0%} were told):"
-    names = {
-        "model": "voice model", "by_kind": "by kind alone", "seen": "who knows the equations, and what she told before",
-        "personality": "who knows each personality",
-    }  # fmt: skip
-    of_known = {"model": "share", "seen": "seen_share"}
-    rows = [
-        (names[name], interval(score), _told(one["voice"], of_known.get(name)),
-         _told(one["voice"], "share_of_seen" if name == "seen" else None))
-        for name, score in scores.items()
-    ]  # fmt: skip
-    header = ("who", "AUROC", "its share of the known personality's", "the voice model's share of it")
-    return Table(about, header, rows)
-
-
-def _earlier(one: Found) -> Table | None:
-    told = one["voice"].get("by_earlier")
-    if not told:
-        return None
-    rows = [
-        (_counted(some["from"], some["until"]), f"{some['rows']:,}",
-         *(interval(some["scores"][name]) for name in ("model", "seen", "personality")))
-        for some in told
-    ]  # fmt: skip
-    header = ("incidents on record before", "rows", "voice model", "who knows the equations", "the known personality")
-    return Table("The same AUROC by how much is known of her:", header, rows)
-
-
-def _counted(low: int, high: int | None) -> str:
-    """A range of counts as text.
-
-    >>> _counted(2, 4), _counted(1, 2), _counted(4, None)
-    ('2 to 3', '1', '4 or more')
-    """
-    if high is None:
-        return f"{low} or more"
-    return f"{low}" if high == low + 1 else f"{low} to {high - 1}"
-
-
-def _told(figures: Mapping[str, Any], name: str | None) -> str:
-    return interval(figures[name]) if name in figures else ""
 
 
 def _notes(one: Found) -> list[str]:
