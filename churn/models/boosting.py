@@ -154,7 +154,7 @@ def parameters(rows: int, rarer: int, growing: Growing) -> dict[str, object]:
         "seed": growing.seed,
         "num_threads": growing.threads,
         "deterministic": True,
-        "force_row_wise": True,
+        "force_col_wise": True,  # the same bits; row by row costs a third more for 160 signals, and a copy of the rows
         "verbosity": -1,
     }
 
@@ -213,7 +213,7 @@ def fit(
 ) -> lgb.Booster:
     """Returns the booster after `rounds` rounds on all rows; given their cutoffs `at`, trees learn within these."""
     data = _dataset(view_of(features), y, growing, start=None if at is None else starts_of(y, at))
-    return _alone(lgb.train(_settings(view_of(features), y, growing), data, num_boost_round=rounds))
+    return _alone(lgb.train(parameters(len(y), _rarer(y), growing), data, num_boost_round=rounds))
 
 
 def raw_margin(booster: lgb.Booster, features: Signals, *, rounds: int = -1) -> Floats:
@@ -232,7 +232,7 @@ def _fit_until_worse(
     features: View, *, y: Bool, at: npt.NDArray[np.int64] | None, is_train: Bool, is_valid: Bool, growing: Growing
 ) -> tuple[lgb.Booster, int]:
     """The booster and its best number of rounds; with cutoffs that within them."""
-    settings = _settings(features.keep(is_train), y[is_train], growing)
+    settings = parameters(int(is_train.sum()), _rarer(y[is_train]), growing)
     start, first, judge = None, None, None
     if at is not None:
         start, first = starts_of(y[is_train], at[is_train]), np.zeros(int(is_valid.sum()))
@@ -261,15 +261,6 @@ def _judge_within(y: Bool, at: npt.NDArray[np.int64]) -> Callable[[Floats, lgb.D
 
 def _is_large(features: View) -> bool:
     return len(features) * len(features.columns) > _COPIED
-
-
-def _settings(features: View, y: Bool, growing: Growing) -> dict[str, object]:
-    """The parameters; many rows are looked at column by column: LightGBM holds them once more to look row by row."""
-    settings = parameters(len(y), _rarer(y), growing)
-    if _is_large(features):
-        del settings["force_row_wise"]
-        settings["force_col_wise"] = True
-    return settings
 
 
 def _alone(booster: lgb.Booster) -> lgb.Booster:

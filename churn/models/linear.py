@@ -42,8 +42,9 @@ _BLOCK_ROWS = 1024
 _UNHELD = 10.0
 _OUTERMOST = 0.002
 """Ranks are taken for no more extreme than this: the last quantile is one row."""
-_MOST_STEPS, _FLAT = 50, 1e-9
-"""Newton's steps, five as a rule, and the gradient per row at which they end: coefficients are told to ten digits."""
+_MOST_STEPS, _FLAT, _WELL = 100, 1e-10, 0.1
+"""Steps, seven as a rule; the gradient per row at which they end, which tells coefficients to nine digits; and to what
+part of itself a step that does well brings the gradient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +110,7 @@ def fit_linear(
         found = None if name in categories or name == SEASON_FEATURE else _normal_scores(value)
         if found is not None:
             corners, score = found
-            known = ~np.isnan(value)
-            scaled = np.interp(value, corners, score)
-            mean, spread = float(scaled[known].mean()), float(scaled[known].std())
-            design[:, len(columns)] = np.where(known, (scaled - mean) / spread, 0.0)
-            columns.append((name, corners, (score - mean) / spread))
+            columns.append((name, corners, _standardised(value, corners, score, out=design[:, len(columns)])))
     if not columns or outcome.all() or not outcome.any():
         return LinearMember()
     levels = 0 if at is None else _add_levels(design[:, len(columns) :], at[few], moments)
@@ -137,8 +134,7 @@ def add_effect(features: Signals, curve: Curve, *, weight: float, out: Floats) -
     """Adds `weight` times the curve's effect on each row to `out`, shape (rows,); a null adds nothing."""
     values = features[curve.name].to_numpy() if isinstance(features, pd.DataFrame) else features.column(curve.name)
     at, effect = np.asarray(curve.at), weight * np.asarray(curve.effect)
-    slope = np.append(np.diff(effect) / np.diff(at), 0.0)
-    _add(values, at.astype(values.dtype), at, effect, slope, out)
+    _add(values, at.astype(values.dtype), at, effect, _slopes(at, effect), out)
 
 
 def _add_levels(design: Floats, at: npt.NDArray[np.int64], moments: npt.NDArray[np.int64]) -> int:
@@ -153,7 +149,8 @@ def _coefficients(design: Floats, outcome: Floats) -> Floats:
 
     Newton's method (Hastie, Tibshirani, Friedman 2009, 4.4.1): for two hundred columns three times as fast as the
     descent by gradients that scikit-learn begins with, and it ends where the loss is least and not on the way there.
-    scikit-learn has it, too, at three times the time: the curvature, most of it, need only be roughly right.
+    scikit-learn has it, too, at three times the time: the curvature, most of it, need only be roughly right, and the
+    last one serves as long as steps do well by it (Shamanskii 1967).
     """
     rows, columns = design.shape
     design[:, -1] = 1.0
@@ -161,15 +158,19 @@ def _coefficients(design: Floats, outcome: Floats) -> Floats:
     found, single = np.zeros(columns), design.astype(np.float32)
     with on_one_thread():  # the last bits of BLAS's sums depend on the number of its threads
         margin = design @ found
+        factor, before = None, np.inf
         for _ in range(_MOST_STEPS):
             p = expit(margin)
             gradient = design.T @ (p - outcome) + ridge * found
-            if np.abs(gradient).max() < _FLAT * rows:
+            steepest = float(np.abs(gradient).max())
+            if steepest < _FLAT * rows:
                 break
-            weighted = single * np.sqrt(p * (1 - p)).astype(np.float32)[:, None]
-            curvature = (weighted.T @ weighted).astype(np.float64)
-            curvature[np.diag_indices(columns)] += ridge
-            step = cho_solve(cho_factor(curvature), gradient)
+            if factor is None or steepest > _WELL * before:
+                weighted = single * np.sqrt(p * (1 - p)).astype(np.float32)[:, None]
+                curvature = (weighted.T @ weighted).astype(np.float64)
+                curvature[np.diag_indices(columns)] += ridge
+                factor = cho_factor(curvature)
+            step, before = cho_solve(factor, gradient), steepest
             found, margin = _shortened(design, outcome, ridge, found=found, step=step, margin=margin)
     return found
 
@@ -189,13 +190,35 @@ def _shortened(
     return found - step, margin - along
 
 
+def _standardised(value: Floats, corners: Floats, score: Floats, *, out: Floats) -> Floats:
+    """Writes the score of each value to `out`, with mean 0 and spread 1 over those that are told, and 0 for a null.
+
+    Returns the scores at the corners, on the same scale.
+    """
+    is_told = ~np.isnan(value)
+    out[:] = 0.0
+    _add(value, corners, corners, score, _slopes(corners, score), out)
+    told = int(is_told.sum())
+    mean = float(out.sum()) / told
+    spread = float(np.sqrt(np.square(out).sum() / told - mean**2))  # of normal scores, which lie about 0: well told
+    np.subtract(out, mean, out=out, where=is_told)
+    out /= spread
+    return (score - mean) / spread
+
+
+def _slopes(at: Floats, effect: Floats) -> Floats:
+    return np.append(np.diff(effect) / np.diff(at), 0.0)
+
+
 def _normal_scores(value: Floats) -> tuple[Floats, Floats] | None:
     """The distinct quantiles of a signal and the normal scores of their ranks; ties have the mean of theirs."""
     told = value[np.isfinite(value)].astype(np.float32)  # compared with signals, which are float32
     if len(told) < LEAST_TOLD:
         return None
     told.sort()
-    quantiles = np.interp(_QUANTILES * (len(told) - 1), np.arange(len(told)), told).astype(np.float32)
+    part, low = np.modf(_QUANTILES * (len(told) - 1))
+    below, above = (told[np.minimum(low.astype(int) + more, len(told) - 1)].astype(np.float64) for more in (0, 1))
+    quantiles = (below + part * (above - below)).astype(np.float32)
     at, place = np.unique(quantiles.astype(np.float64), return_inverse=True)
     if len(at) < 2:
         return None
