@@ -15,7 +15,6 @@ from churn.models.calibration import (
     SLOPE_BELIEVED,
     Calibration,
     apply,
-    believed_slope,
     calibration_from_json,
     fit_calibration,
     fit_cautiously,
@@ -62,23 +61,6 @@ def test_caution_leaves_a_model_alone_that_is_right_and_learns_only_a_level_from
     few = np.flatnonzero(y)[:20]
     rows = np.append(few, np.flatnonzero(1 - y)[:500])
     assert fit_cautiously(margin[rows], y=y[rows]).parameters[0] == 1.0
-
-
-def judged(*, size: int, slope: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    margin, y = distorted(seed=7, size=size, slope=slope)
-    return margin, y == 1, np.arange(size) % 2
-
-
-def test_slopes_of_later_time_are_believed_in_part_and_little_where_they_rest_on_few() -> None:
-    few, many = (believed_slope([judged(size=size, slope=1.5)]) for size in (150, 40_000))
-    assert 1.0 < few < many < 1.3
-    assert believed_slope([judged(size=40_000, slope=1.5)] * 2) > many
-    assert believed_slope([judged(size=40_000, slope=1.0)]) == pytest.approx(1.0, abs=0.02)
-
-
-def test_without_folds_or_where_they_have_no_slope_it_is_one() -> None:
-    nothing = (np.zeros(10), np.arange(10) < 5, np.zeros(10, np.int64))
-    assert believed_slope([]) == believed_slope([nothing]) == 1.0
 
 
 def test_sigmoid_is_the_logistic_regression_on_the_smoothed_targets():

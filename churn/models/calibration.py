@@ -17,7 +17,6 @@ from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
 
 from churn.errors import BundleError
-from churn.models.levels import slope_of
 from churn.timeline.solving import solved
 
 Floats = npt.NDArray[np.float64]
@@ -25,8 +24,6 @@ Method = Literal["none", "sigmoid", "isotonic", "beta"]
 METHODS: tuple[Method, ...] = get_args(Method)
 # Below this weight of either class a slope is mostly noise: only the level is learnt.
 MIN_OF_A_CLASS = 50
-SLOPE_DIFFERS, SLOPE_SPREAD = 0.1, 0.1
-LEAST_SLOPE, MOST_SLOPE = 0.5, 1.5
 SLOPE_BELIEVED, LEVEL_BELIEVED = 0.25, 0.5
 """How much of what the latest window says about slope and level is believed."""
 
@@ -136,24 +133,6 @@ def fit_cautiously(raw_margin: npt.ArrayLike, *, y: npt.ArrayLike) -> Calibratio
     kept = (1 - slope) * float(margin.mean())
     level = _level_only(slope * margin + kept, _smoothed_target(outcome, weights), weights).parameters[1]
     return Calibration("sigmoid", (slope, kept + LEVEL_BELIEVED * level))
-
-
-def believed_slope(judged: Sequence[tuple[Floats, npt.NDArray[np.bool_], npt.NDArray[np.int64]]]) -> float:
-    """Returns the slope that later time found within cutoffs, drawn towards 1 as far as it is uncertain.
-
-    Folds are weighed by how sure each is; beyond that a slope differs from fold to fold and from the last fold to the
-    future by about a tenth, and slopes that future windows needed lay about a tenth around 1 (docs/decisions/019).
-
-    Args:
-        judged: of each fold margins, who left, and the cutoffs, each of shape (rows,).
-    """
-    found = [slope_of(margin, y=y, at=at) for margin, y, at in judged]
-    told = [(slope, error) for slope, error in found if np.isfinite(slope + error)]
-    if not told:
-        return 1.0
-    weight = np.array([1 / (error**2 + SLOPE_DIFFERS**2) for _, error in told])
-    mean, trust = float((weight * [slope for slope, _ in told]).sum() / weight.sum()), float(weight.sum())
-    return float(np.clip(1 + (mean - 1) * trust / (trust + SLOPE_SPREAD**-2), LEAST_SLOPE, MOST_SLOPE))
 
 
 def apply(calibration: Calibration, raw_margin: npt.ArrayLike) -> Floats:

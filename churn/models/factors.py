@@ -12,10 +12,10 @@ import pandas as pd
 
 from churn.errors import NotEnoughDataError
 from churn.models import boosting
-from churn.models.boosting import Bool, Floats, Growing, Judged
-from churn.models.calibration import Calibration, apply, believed_slope, fit_cautiously
+from churn.models.boosting import Bool, Floats, Growing
+from churn.models.calibration import Calibration, apply, fit_cautiously
 from churn.models.coverage import told_columns
-from churn.models.ensemble import LINEAR_WEIGHT, Members, blend, ensemble_margin, rhythm_member
+from churn.models.ensemble import LINEAR_WEIGHT, Members, ensemble_margin, rhythm_member
 from churn.models.levels import Levels, enough_rows, fit_levels
 from churn.models.linear import fit_linear
 from churn.models.view import Signals, View, view_of
@@ -24,6 +24,9 @@ from churn.timeline.cutoffs import Cutoff
 MIN_LEAVERS = 50
 MIN_OF_EACH_VOICE = 100
 """Under this many silent or vocal leavers the second factor is their constant share."""
+SLOPE = 1.08
+"""How much steeper than the members' mean the truth is within cutoffs: a mean of margins that differ is too cautious.
+No fold tells it better: what folds found had nothing to do with what the next window needed (docs/decisions/023)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class Factors:
     Attributes:
         leave: the trees of the first factor.
         members: the rhythm and the linear member, which count beside them.
-        slope: of the raw margin of all, as later time found it within cutoffs.
+        slope: of the raw margin of all within cutoffs.
         levels: what is added to it at a moment: how likely leaving is in itself then.
         silent: the second factor, None where nobody can be heard (`why_no_silent` says why).
         why_no_silent: a sentence, empty when there is a silent model.
@@ -108,9 +111,9 @@ def learn(
     rows: TrainingRows, *, cutoffs: Sequence[Cutoff], grace_days: int, can_hear: bool, growing: Growing, folds: int = 2,
     near: TrainingRows | None = None,
 ) -> Factors:  # fmt: skip
-    """Returns the two factors learnt from `rows`, rounds and slope from up to `folds` purged folds inside them.
+    """Returns the two factors learnt from `rows`, the rounds from up to `folds` purged folds inside them.
 
-    Who leaves is learnt from the rows of `near`, too; rounds, slope, levels and p(silent | leave) are not.
+    Who leaves is learnt from the rows of `near`, too; rounds, levels and p(silent | leave) are not.
 
     Raises:
         NotEnoughDataError: under 50 leavers or stayers.
@@ -126,25 +129,23 @@ def learn(
     leave = boosting.fit(features, y=left, rounds=rounds.count, growing=growing, at=at)
     linear = fit_linear(features, y=left, at=at, weight=LINEAR_WEIGHT, categories=growing.categories)
     members = Members(rhythm_member(features, y=left, at=at), linear)
-    judged = [_with_members(fold, taught, members, categories=growing.categories) for fold in rounds.judged]
-    slope = believed_slope([(fold.margin, left[fold.rows], at[fold.rows]) for fold in judged])
     some = rows.keep(enough_rows(rows.at))
-    levels = fit_levels(slope * ensemble_margin(leave, some.features, members), y=some.has_left, at=some.at)
+    levels = fit_levels(SLOPE * ensemble_margin(leave, some.features, members), y=some.has_left, at=some.at)
     notes = []
     if near is not None and len(near.at):
         notes.append(
             f"few customers: who leaves is learnt from {len(near.at):,} rows of customers just outside the population, "
             "too; they are neither judged nor scored"
         )
-    if not judged:
+    if not rounds.judged:
         many = f"{boosting.MIN_OF_A_CLASS} leavers and as many stayers"
-        notes.append(f"no purged fold with {many} fits into the training: rounds by sample size, slope taken to be 1")
+        notes.append(f"no purged fold with {many} fits into the training: rounds by sample size")
     silent, why = None, "no table carries the customers' own voice (contacts or feedback by themselves)"
     if can_hear:
-        latest = judged[0].fold if judged else None
+        latest = rounds.judged[0].fold if rounds.judged else None
         silent, why, note = _learn_silent(rows, latest, rolling, growing=growing.untuned)
         notes += note
-    return Factors(leave, members, slope, levels, silent, why, tuple(notes))
+    return Factors(leave, members, SLOPE, levels, silent, why, tuple(notes))
 
 
 def predict(
@@ -196,17 +197,6 @@ def covered_folds(
     moments = set(rows.at.tolist())
     here = [cutoff for cutoff in cutoffs if cutoff.at in moments]
     return kept, boosting.rolling_folds(here, grace_days=grace_days, count=count)
-
-
-def _with_members(judged: Judged, rows: TrainingRows, members: Members, *, categories: Sequence[str]) -> Judged:
-    """What all members say of the rows that a fold's trees have judged; the linear one learns from what they did."""
-    features, before = view_of(rows.features), np.isin(rows.at, [cutoff.at for cutoff in judged.fold.train])
-    linear = fit_linear(
-        features.keep(before), y=rows.has_left[before], at=rows.at[before], weight=members.linear.weight,
-        categories=categories,
-    )  # fmt: skip
-    margin = blend(judged.margin, features.keep(judged.rows), replace(members, linear=linear))
-    return Judged(judged.fold, judged.rows, margin)
 
 
 def _learn_silent(
