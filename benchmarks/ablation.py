@@ -43,8 +43,6 @@ Found = dict[str, Any]
 Change = tuple[float, float]
 WIDTH = 2 * 1.96
 """Of a 95 % interval, in standard errors."""
-LEAST_ERROR = 1e-4
-"""Where a group is never used nothing changes at all; it isn't known more exactly than others."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -109,12 +107,16 @@ def part_of(found: Sequence[Found]) -> Part:
 
 
 def changes(found: Sequence[Found], group: str, outcome: str) -> list[Change]:
-    """Returns by how much the AUROC changes without a group in each company that has it, and its standard error."""
+    """Returns by how much the AUROC changes without a group in each company that uses it, and its standard error.
+
+    Where no customer's place changes, the group told nothing to learn from (its window reaches back before the tables
+    begin): that says nothing of its worth.
+    """
     told = [one[outcome]["changes"][group] for one in found if group in one.get(outcome, {}).get("changes", {})]
     return [
-        (change["mean"], max((change["high"] - change["low"]) / WIDTH, LEAST_ERROR))
+        (change["mean"], (change["high"] - change["low"]) / WIDTH)
         for change in told
-        if change["mean"] is not None and change["low"] is not None
+        if change["mean"] is not None and change["low"] is not None and change["low"] < change["high"]
     ]
 
 
@@ -123,9 +125,10 @@ def _row(found: Sequence[Found], group: str) -> tuple[str, ...]:
     sizes = sorted({one["sizes"][group] for one in having})
     most = min(having, key=lambda one: one["leave"]["changes"][group]["mean"])
     shown = f"{most['plan']['regime']} {most['leave']['changes'][group]['mean']:+.4f}"
+    told = {outcome: changes(found, group, outcome) for outcome in ("leave", "silent")}
     return (
-        group, "-".join(dict.fromkeys((f"{sizes[0]}", f"{sizes[-1]}"))), f"{len(having)}",
-        *(_mean(changes(found, group, outcome)) for outcome in ("leave", "silent")), shown,
+        group, "-".join(dict.fromkeys((f"{sizes[0]}", f"{sizes[-1]}"))), f"{len(told['leave'])}",
+        *(_mean(one) for one in told.values()), shown,
     )  # fmt: skip
 
 

@@ -53,6 +53,16 @@ def test_companies_that_differ_more_than_chance_widen_the_interval() -> None:
     assert pooled([(0.0, 0.001), (0.1, 1.0)])[0] < 0.001, "who is not known well counts little"
 
 
+def test_a_company_that_does_not_use_a_group_says_nothing_of_its_worth() -> None:
+    ablation = importlib.import_module("ablation")
+    found = [company(seed, spend=-0.01, visits=-0.01) for seed in range(4)]
+    found[3]["leave"]["changes"]["spend"] = {"mean": 0.0, "low": 0.0, "high": 0.0}
+    assert ablation.changes(found, "spend", "leave") == ablation.changes(found[:3], "spend", "leave")
+    rows = {row[0]: row for row in ablation.part_of(found).rows}
+    assert rows["spend"][2:4] == ("3", "-0.0100 [-0.0158, -0.0042]")
+    assert rows["visits"][2:4] == ("4", "-0.0100 [-0.0150, -0.0050]")
+
+
 def test_the_block_is_written_between_its_marks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ablation = importlib.import_module("ablation")
     page, keep = tmp_path / "signals.md", tmp_path / "kept"
