@@ -3,9 +3,9 @@
     python benchmarks/frame.py [--quick] [--rows N] [--train TRANSACTIONS] [--json]
 
 A frame of random signals is learnt from as `churn train` does it (folds, the leave and the silent factor), with few
-rounds, since rounds cost time and no memory. With `--train N`, `churn train` also runs whole on the tables of
-`signal_data` with N transactions (2,500,000 take some minutes); what a small training holds, which is libraries and
-compiled code, is taken off. Exit codes: 0 within the targets; 1 above one.
+rounds, since rounds cost time and no memory. Then `churn train` runs whole on the tables of `signal_data` with
+2,500,000 transactions, which takes some minutes; what a training on 100,000 holds, libraries and compiled code but for
+a frame of 14 MiB, is taken off. Exit codes: 0 within the targets; 1 above one.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from measuring import Measured, run_churn
 
 ROOT = Path(__file__).resolve().parents[1]
 ROWS, QUICK, SIGNALS, CUTOFFS, ROUNDS = 1_000_000, 200_000, 162, 25, 3
+TRAINED = 2_500_000
+"""Transactions of the whole training."""
 MOST = 1.6
 SMALL = 100_000
 """Transactions of the small training."""
@@ -121,25 +123,36 @@ def _train(folder: Path, transactions: int) -> tuple[Measured, int]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the benchmark and returns its exit code."""
     parser = argparse.ArgumentParser(description="Memory that learning needs beside the frame.")
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK:,} rows: shown, not judged")
+    parser.add_argument("--quick", action="store_true", help=f"learn from {QUICK:,} rows alone: shown, not judged")
     parser.add_argument("--rows", type=int, help=f"default {ROWS:,}")
-    parser.add_argument("--train", type=int, metavar="TRANSACTIONS", help="run churn train whole, too")
+    parser.add_argument("--train", type=int, metavar="TRANSACTIONS", help=f"0: not; default {TRAINED:,}")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     given = parser.parse_args(arguments)
+    if given.quick and given.train:
+        parser.error("--quick doesn't train: leave out one of --quick and --train")
+    transactions = 0 if given.quick else TRAINED if given.train is None else given.train
     sys.path.insert(0, str(ROOT))
     # First: a process begun by a large one is counted with what that one held.
-    whole = trained(given.train) if given.train and not given.quick else None
+    whole = trained(transactions) if transactions else None
     found = learnt(given.rows or (QUICK if given.quick else ROWS))
+    ratios = [found["ratio"], *([whole["ratio"]] if whole else [])]
+    is_met = max(ratios) <= MOST
     if given.json:
-        print(json.dumps({"schema": 1, "target": MOST, **found, "train": whole}))
+        told = {"schema": 1, "target": MOST, "is_judged": not given.quick, "is_met": is_met, **found, "train": whole}
+        print(json.dumps(told))
     else:
         frame, peak = (found[name] / 1024**2 for name in ("frame_bytes", "peak_bytes"))
         print(f"{found['rows']:,} rows x {SIGNALS} signals: frame {frame:,.0f} MiB, peak with it {peak:,.0f} MiB")
-        print(f"peak to frame  {found['ratio']:.2f}  (target: at most {MOST})")
+        print(f"peak to frame  {found['ratio']:.2f}  {_verdict(found['ratio'], is_judged=not given.quick)}")
         if whole is not None:
             _print_whole(whole)
-    ratios = [found["ratio"], *([whole["ratio"]] if whole else [])]
-    return FALLS_SHORT if max(ratios) > MOST and not given.quick else 0
+    return 0 if is_met or given.quick else FALLS_SHORT
+
+
+def _verdict(ratio: float, *, is_judged: bool) -> str:
+    """The target beside a figure; of few rows it is not judged: what learning holds anyway is large beside them."""
+    told = ("met" if ratio <= MOST else "SHORT") if is_judged else "not judged: few rows"
+    return f"(target: at most {MOST}; {told})"
 
 
 def _print_whole(found: dict[str, Any]) -> None:
@@ -148,7 +161,7 @@ def _print_whole(found: dict[str, Any]) -> None:
         f"churn train on {found['transactions']:,} transactions: frame {frame:,.0f} MiB, tables {tables:,.0f} MiB, "
         f"peak above a small training {peak:,.0f} MiB"
     )
-    print(f"(peak - tables) to frame  {found['ratio']:.2f}  (target: at most {MOST})")
+    print(f"(peak - tables) to frame  {found['ratio']:.2f}  {_verdict(found['ratio'], is_judged=True)}")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 import re
@@ -11,7 +12,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from churn.address import expand, problem_of, scheme_problem
 from churn.errors import ConfigError, did_you_mean
@@ -25,6 +35,21 @@ CONTRACT_POPULATION = "contract"
 _POPULATION = re.compile(r"active:(?P<days>[1-9]\d*)(:(?P<orders>[1-9]\d*))?")
 _DATA = (".csv", ".tsv", ".txt", ".parquet", ".xlsx")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+
+def _dated(value: object) -> object:
+    """A date or time, in quotes or not: TOML has its own, and who knows others quotes them."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            return dt.date.fromisoformat(value)
+        with contextlib.suppress(ValueError):
+            return dt.datetime.fromisoformat(value)
+    if not isinstance(value, dt.date):
+        raise ValueError(f"{value!r} is no date or time: write it like 2024-04-02 or 2024-04-02T09:30:00")
+    return value
+
+
+Moment = Annotated[dt.date | dt.datetime, BeforeValidator(_dated)]
 
 
 class _Section(BaseModel):
@@ -44,7 +69,7 @@ class TableSource(_Section):
     decimal: Literal[".", ","] = "."
     time_format: str | None = None
     timezone: str | None = None
-    covers_from: dt.date | dt.datetime | None = None
+    covers_from: Moment | None = None
     duplicates: Literal["drop", "keep"] = "drop"
     attributes: dict[str, str] = {}
     sensitive: list[str] = []
@@ -150,7 +175,7 @@ class Config(_Section):
     horizon_days: Annotated[int, Field(gt=0)] | None = None
     gap_days: Annotated[int, Field(ge=0)] = 0
     population: str = RHYTHM_POPULATION
-    test_cutoffs: list[dt.date | dt.datetime] = []
+    test_cutoffs: list[Moment] = []
     train_every_days: Annotated[int, Field(gt=0)] | None = None
     leave_out_treated: bool = False
     missing_table: Literal["refuse", "warn"] = "refuse"

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from made_material import company
 
@@ -16,6 +17,8 @@ from churn.jobs.learning import lesson_of
 from churn.jobs.material import Made, material_of
 from churn.jobs.past import Past, past_of
 from churn.jobs.schedule import schedule_of
+from churn.models.known import Known
+from churn.tables.history import DAY
 
 Trained = tuple[Made, Past]
 
@@ -65,3 +68,25 @@ def test_a_signal_that_is_the_outcome_is_refused_by_name(made: Trained) -> None:
     taught = with_column(material, name, values).material.training_rows(past.cutoff.at)[0]
     with pytest.raises(LeakError, match=rf"signal {name} tells the outcome almost alone \(AUROC 1.000\)"):
         audit(material, taught, past=past)
+
+
+@pytest.mark.parametrize("customers", [None, 250])
+def test_a_base_asked_at_its_end_is_found_in_all_and_in_a_sample(
+    customers: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = company(tmp_path / "shop", customers=300)
+    for name in ("contacts", "feedback"):  # what was archived: the first year became known at the end
+        rows = pd.read_parquet(folder / f"{name}.parquet")
+        is_old = rows["time"] < rows["time"].min() + pd.Timedelta(days=365)
+        rows.assign(available_at=rows["time"].mask(is_old, rows["time"].max())).to_parquet(folder / f"{name}.parquet")
+    config = load_config(folder / "churn.toml")
+    config = config.model_copy(
+        update={"engine": config.engine.model_copy(update={"training_customers": customers or 9_999})}
+    )
+    monkeypatch.setattr(Known, "covered_at", lambda known, _: known.base.covered_at(known.base.ends + 400 * DAY))
+    with lesson_of(config, progress=lambda _: None) as lesson:
+        assert bool(lesson.sample) == (customers is not None)
+        schedule = schedule_of(config, lesson.known)
+        past, material = past_of(config, lesson, schedule), material_of(config, lesson, schedule)
+    with pytest.raises(LeakError, match="changes when everything after that day"):
+        audit(material, material.material.training_rows(past.cutoff.at)[0], past=past)

@@ -55,6 +55,19 @@ def test_buckets_add_up_to_the_whole(seed: int) -> None:
         assert added.heard_from(at) == whole.heard_from(at)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_base_up_to_a_moment_knows_nothing_of_what_became_known_later(seed: int) -> None:
+    whole = base(made(seed))
+    for at in range(moment("2024-01-01"), moment("2024-08-01"), 86_400_000_000 * 5):
+        then = whole.upto(at)
+        assert then.covered_at(at) == whole.covered_at(at)
+        assert then.heard_from(at) == whole.heard_from(at)
+        told = {name: first for name, first in whole.covered_at(at).items() if first < at}
+        later = moment("2025-01-01")
+        assert {name: first for name, first in then.covered_at(later).items() if first < later} == told
+        assert then.settled <= max(at, whole.starts)
+
+
 def slowly(tables: dict[str, pa.Table], at: int) -> dict[str, int]:
     """From when each table has rows that are visible, or the moment itself."""
     found = {}

@@ -211,6 +211,17 @@ def test_the_prior_is_learnt_from_the_past_alone() -> None:
     assert learn_prior(before, AT.at) == learn_prior(after, AT.at)
 
 
+def test_the_prior_knows_nothing_of_an_archive_that_came_later() -> None:
+    days = purchases(ana=every(3, first="2022-06-01", until="2024-09-01"))
+    archived = purchases(old="2022-01-05 2022-02-07")
+    late = pa.array([AT.at + DAY] * 2).cast(archived.schema.field("available_at").type)
+    archived = archived.set_column(archived.column_names.index("available_at"), "available_at", late)
+    alone, with_archive = (known_of({"transactions": pa.concat_tables(part)}) for part in ([days], [days, archived]))
+    assert with_archive.starts < alone.starts
+    assert learn_prior(with_archive, AT.at) == learn_prior(alone, AT.at)
+    assert learn_prior(alone, AT.at).season != (1.0,) * 12
+
+
 @pytest.mark.parametrize("table_name", ["transactions", "contacts", "treatments", "invitations"])
 def test_no_figure_at_the_cutoff_changes_with_what_comes_after_it(table_name: str) -> None:
     tables = {

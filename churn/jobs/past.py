@@ -44,8 +44,9 @@ class Past:
 def past_of(config: Config, lesson: Lesson, schedule: Schedule) -> Past:
     """Returns the past of up to 500 customers who are eligible at the first test cutoff; hidden friction apart.
 
-    What a customer never said is an estimate of the voice model, learnt before the first test cutoff. Call it before
-    the signals of all rows are there: it holds the tables once more for a while.
+    What a customer never said is an estimate of the voice model, learnt before the first test cutoff. Of a sample the
+    base of everybody cannot be asked again: it is that of the lesson, as what was known at the cutoff tells it. Call it
+    before the signals of all rows are there: it holds the tables once more for a while.
     """
     known, target, first = lesson.known, schedule.target, schedule.tests[0]
     recipes = recipes_at(config, known, schedule)
@@ -54,8 +55,9 @@ def past_of(config: Config, lesson: Lesson, schedule: Schedule) -> Past:
     if not len(few):
         return Past(first, few, pd.DataFrame(columns=[recipe.name for recipe in recipes], dtype=np.float32))
     everybody = prepare(
-        _as_known_at(_unlabelled(known.tables), first.at), config=config, base=known.base if lesson.sample else None
-    )
+        _as_known_at(_unlabelled(known.tables), first.at), config=config,
+        base=known.base.upto(first.at) if lesson.sample else None,
+    )  # fmt: skip
     base, prior = everybody.base, learn_prior(everybody, first.at)
     del everybody  # what everybody did is large, and of these few alone signals are computed
     ids = known.customers.take(pa.array(few))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -77,6 +77,15 @@ class Base:
         """Returns from when each source of the customers' own voice has rows, as far as known at `at`."""
         own = {"contacts": "contacts", "feedback": _BY_SELF}
         return {name: self.first_rows[rows].visible_at(at) for name, rows in own.items() if rows in self.first_rows}
+
+    def upto(self, at: int) -> Base:
+        """Returns the base as it was known at `at`, microseconds UTC, but for who can be heard."""
+        first_rows = {
+            name: FirstRows(*(part[(rows.known <= at) & (rows.time < at)] for part in (rows.known, rows.time)))
+            for name, rows in self.first_rows.items()
+        }
+        last = None if self.last_activity is None else min(self.last_activity, at - 1)
+        return replace(self, first_rows=first_rows, last_activity=last)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the same as plain JSON data; `base_told` reads it back."""

@@ -35,7 +35,8 @@ _STATUSES = pd.CategoricalDtype(["already_vocal", "quiet", "unobservable"])
 def learn_prior(known: Known, at: int) -> Prior:
     """Returns the base's prior over rhythms, learnt from what is visible at `at` alone."""
     seen = pace(known.active, at)
-    prior = fit_prior(seen, season=season_index(known.active, starts=known.starts, at=at))
+    starts = int(seen.first[seen.days > 0].min(initial=at))  # of what is visible: older rows may become known later
+    prior = fit_prior(seen, season=season_index(known.active, starts=starts, at=at))
     return replace(prior, dropout=fit_dropout(seen, at))
 
 
