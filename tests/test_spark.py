@@ -29,7 +29,7 @@ from churn.signals.catalogue import recipes_for
 from churn.signals.spark import spark_signals
 from churn.tables.history import DAY
 from churn.tables.parcels import packed, schemas_of, schemas_text, unpacked
-from churn.tables.session import spark_problem, spark_session
+from churn.tables.session import kept_in, spark_problem, spark_session
 from churn.tables.sources import read_tables
 from churn.timeline.rhythm import Prior
 
@@ -55,6 +55,19 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     config = parse_config({"tables": {"transactions": {"path": "t.csv"}}}, directory=home)
     with spark_session(on_spark(config, memory_limit="2GB"), folder=home) as running:
         yield running
+
+
+@pytest.fixture(params=["in files", "travelling"])
+def way(session: SparkSession, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Bytes lie in files that all tasks see, or travel as on a cluster."""
+    kept = kept_in(session)
+    assert kept is not None
+    if request.param == "travelling":
+        session.conf.set("spark.churn.kept", "")
+    before = set(Path(kept).iterdir())
+    yield
+    assert bool(set(Path(kept).iterdir()) - before) == (request.param == "in files")
+    session.conf.set("spark.churn.kept", kept)
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +106,7 @@ def wanted(odd_tables: dict[str, pa.Table]) -> pa.Table:
 
 
 @needs_spark
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("buckets", [1, 5])
 def test_signals_of_every_table_are_the_local_ones_to_the_bit(
     session: SparkSession, odd_tables: dict[str, pa.Table], asked: Asked, wanted: pa.Table, buckets: int
@@ -109,6 +123,7 @@ def test_signals_of_every_table_are_the_local_ones_to_the_bit(
 
 
 @needs_spark
+@pytest.mark.usefixtures("way")
 def test_tasks_read_canonical_files_themselves(
     session: SparkSession, odd_tables: dict[str, pa.Table], asked: Asked, wanted: pa.Table, tmp_path: Path
 ) -> None:
@@ -141,6 +156,7 @@ def test_the_session_is_quiet_and_on_the_loopback(session: SparkSession) -> None
 
 
 @needs_spark
+@pytest.mark.usefixtures("way")
 def test_a_written_list_has_the_same_bytes(session: SparkSession, project: Project, tmp_path: Path) -> None:
     config = load_config(project.config)
     here, there = tmp_path / "here.parquet", tmp_path / "there.parquet"
@@ -277,8 +293,17 @@ def test_without_java_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, t
     assert "there is no Java; install Java 17 or later, or set JAVA_HOME" in problem
 
 
-def test_parcels_hold_all_rows_and_each_customer_goes_to_one_bucket(odd_tables: dict[str, pa.Table]) -> None:
-    batches = [batch for name, one in odd_tables.items() for batch in packed(one_by_one(one), tag=name, buckets=5)]
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_parcels_hold_all_rows_and_each_customer_goes_to_one_bucket(
+    odd_tables: dict[str, pa.Table], is_kept: bool, tmp_path: Path
+) -> None:
+    folder = str(tmp_path) if is_kept else None
+    batches = [
+        batch
+        for name, one in odd_tables.items()
+        for batch in packed(one_by_one(one), tag=name, buckets=5, folder=folder)
+    ]
+    assert any(tmp_path.iterdir()) == is_kept
     schemas = schemas_of(schemas_text({name: one.schema for name, one in odd_tables.items()}))
     seen: set[str] = set()
     counts = dict.fromkeys(odd_tables, 0)

@@ -14,7 +14,7 @@ from churn.tables.contract import CONTRACT
 from churn.tables.ids import codes_of
 from churn.tables.sorting import place_by_part, scatter
 
-ROWS = 1_000_000
+ROWS = 500_000
 """Rows of all tables in one part, about."""
 
 _LEAST_ROWS = 100_000

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from churn.signals.bucket import Asked, asked_of, bucket_signals
 from churn.tables.contract import CONTRACT, TIME
 from churn.tables.parcels import PARCELS_SQL, packed, schemas_of, schemas_text, unpacked
+from churn.tables.session import kept_in
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -56,12 +57,13 @@ def spark_signals(
     sources = {**tables, ROWS: rows}
     schemas = {tag: _schema_of(source, tag) for tag, source in sources.items()}
     text = schemas_text(schemas)
+    pack, pack_files = (
+        partial(how, buckets=buckets, schemas=text, folder=kept_in(session)) for how in (_pack, _pack_files)
+    )
     parcels = [
-        _files(session, source).mapInArrow(partial(_pack_files, tag=tag, buckets=buckets, schemas=text), PARCELS_SQL)
+        _files(session, source).mapInArrow(partial(pack_files, tag=tag), PARCELS_SQL)
         if isinstance(source, Sequence)
-        else source.select(schemas[tag].names).mapInArrow(
-            partial(_pack, tag=tag, buckets=buckets, schemas=text), PARCELS_SQL
-        )
+        else source.select(schemas[tag].names).mapInArrow(partial(pack, tag=tag), PARCELS_SQL)
         for tag, source in sources.items()
     ]
     together = reduce(lambda one, other: one.unionAll(other), parcels).repartitionById(buckets, "bucket")
@@ -85,10 +87,13 @@ def delivered(tables: Mapping[str, pa.Table], rows: pa.Table, asked: str) -> Ite
         yield from pa.table(columns, names).to_batches(_ROWS_AT_ONCE)
 
 
-def _pack(batches: Iterator[pa.RecordBatch], *, tag: str, buckets: int, schemas: str) -> Iterator[pa.RecordBatch]:
+def _pack(
+    batches: Iterator[pa.RecordBatch], *, tag: str, buckets: int, schemas: str, folder: str | None
+) -> Iterator[pa.RecordBatch]:
     """What a task does with some rows of a table."""
     schema = schemas_of(schemas)[tag]
-    yield from packed((pa.Table.from_batches([batch]).cast(schema) for batch in batches), tag=tag, buckets=buckets)
+    tables = (pa.Table.from_batches([batch]).cast(schema) for batch in batches)
+    yield from packed(tables, tag=tag, buckets=buckets, folder=folder)
 
 
 def _files(session: SparkSession, paths: Sequence[Path]) -> DataFrame:
@@ -96,7 +101,9 @@ def _files(session: SparkSession, paths: Sequence[Path]) -> DataFrame:
     return listed.repartition(len(paths))
 
 
-def _pack_files(batches: Iterator[pa.RecordBatch], *, tag: str, buckets: int, schemas: str) -> Iterator[pa.RecordBatch]:
+def _pack_files(
+    batches: Iterator[pa.RecordBatch], *, tag: str, buckets: int, schemas: str, folder: str | None
+) -> Iterator[pa.RecordBatch]:
     """What a task does with the files that it is told to read."""
     schema = schemas_of(schemas)[tag]
     for path in (one for batch in batches for one in batch.column("path").to_pylist()):
@@ -104,7 +111,7 @@ def _pack_files(batches: Iterator[pa.RecordBatch], *, tag: str, buckets: int, sc
         with pq.ParquetFile(path, read_dictionary=coded) as file:
             read = file.iter_batches(_READ_AT_ONCE, columns=schema.names)
             tables = (pa.Table.from_batches([batch]).select(schema.names).cast(schema) for batch in read)
-            yield from packed(tables, tag=tag, buckets=buckets)
+            yield from packed(tables, tag=tag, buckets=buckets, folder=folder)
 
 
 def _bucket(batches: Iterator[pa.RecordBatch], *, schemas: str, asked: str) -> Iterator[pa.RecordBatch]:

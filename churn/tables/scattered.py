@@ -24,6 +24,7 @@ from churn.tables.ordering import repeated_issue, settled
 from churn.tables.parcels import PARCELS, PARCELS_SQL, packed, packed_for, unpacked
 from churn.tables.raw import Raw, raw_rows
 from churn.tables.rows import BUCKET, ROW, Sieve
+from churn.tables.session import kept_in
 from churn.tables.sizes import bucket_count, source_files
 from churn.tables.sources import each_table
 
@@ -233,16 +234,19 @@ def _read_spark_table(session: SparkSession, table: str) -> DataFrame:
 
 def _of_files(session: SparkSession, parts: Sequence[tuple[str, int, str]], config: Config, buckets: int) -> DataFrame:
     files = session.createDataFrame(list(parts), "name STRING, part INT, path STRING").coalesce(1)
-    made = partial(_sift_files, config=text_of(config), buckets=buckets)
+    made = partial(_sift_files, config=text_of(config), buckets=buckets, folder=kept_in(session))
     return files.repartition(len(parts)).mapInArrow(made, PARCELS_SQL)
 
 
 def _of_spark_table(session: SparkSession, name: str, config: Config, buckets: int) -> DataFrame:
     table = _read_spark_table(session, str(_spark_table(config, name)))
-    return table.mapInArrow(partial(_sift_rows, name=name, config=text_of(config), buckets=buckets), PARCELS_SQL)
+    made = partial(_sift_rows, name=name, config=text_of(config), buckets=buckets, folder=kept_in(session))
+    return table.mapInArrow(made, PARCELS_SQL)
 
 
-def _sift_files(batches: Iterator[pa.RecordBatch], *, config: str, buckets: int) -> Iterator[pa.RecordBatch]:
+def _sift_files(
+    batches: Iterator[pa.RecordBatch], *, config: str, buckets: int, folder: str | None
+) -> Iterator[pa.RecordBatch]:
     """What a task does with the files that it is told to read."""
     project = config_of(config)
     for batch in batches:
@@ -251,10 +255,12 @@ def _sift_files(batches: Iterator[pa.RecordBatch], *, config: str, buckets: int)
             own = source.model_copy(update={"path": part["path"]}) if part["path"] else source
             tables = {**project.tables, part["name"]: own}
             alone = project.model_copy(update={"tables": tables})
-            yield from _sifted(part["name"], part["part"], alone, buckets)
+            yield from _sifted(part["name"], part["part"], alone, buckets, folder)
 
 
-def _sift_rows(batches: Iterator[pa.RecordBatch], *, name: str, config: str, buckets: int) -> Iterator[pa.RecordBatch]:
+def _sift_rows(
+    batches: Iterator[pa.RecordBatch], *, name: str, config: str, buckets: int, folder: str | None
+) -> Iterator[pa.RecordBatch]:
     """What a task does with the rows of a part of a Spark table."""
     from pyspark import TaskContext
 
@@ -262,7 +268,8 @@ def _sift_rows(batches: Iterator[pa.RecordBatch], *, name: str, config: str, buc
     if first is not None:
         context = TaskContext.get()
         reader = pa.RecordBatchReader.from_batches(first.schema, _chained(first, batches))
-        yield from _sifted(name, context.partitionId() if context else 0, config_of(config), buckets, reader)
+        part = context.partitionId() if context else 0
+        yield from _sifted(name, part, config_of(config), buckets, folder, reader)
 
 
 def _chained(first: pa.RecordBatch, others: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -271,14 +278,14 @@ def _chained(first: pa.RecordBatch, others: Iterator[pa.RecordBatch]) -> Iterato
 
 
 def _sifted(
-    name: str, part: int, config: Config, buckets: int, given: pa.RecordBatchReader | None = None
+    name: str, part: int, config: Config, buckets: int, folder: str | None, given: pa.RecordBatchReader | None = None
 ) -> Iterator[pa.RecordBatch]:
     """The usable rows of a part as parcels, and at the end what was wrong with the others."""
     told: dict[str, Any] = {"table": name, "part": part, "duckdb": duckdb.__version__}
     try:
         with raw_rows(name, config=config, given=given) as raw:
             sieve = Sieve(name, raw.columns, zone=config.tables[name].timezone or config.timezone)
-            yield from packed(map(sieve.sift, _numbered(raw, part)), tag=name, buckets=buckets)
+            yield from packed(map(sieve.sift, _numbered(raw, part)), tag=name, buckets=buckets, folder=folder)
         told["found"] = sieve.told()
     except TableError as error:
         told |= {"problems": list(error.problems), "found": {"rows": 0, "kept": 0, "found": []}}

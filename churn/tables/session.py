@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 LEAST_JAVA = 17
+_KEPT = "spark.churn.kept"
 _LOCAL = "local[*]"
 _SETTINGS = {
     "spark.ui.enabled": "false",
@@ -72,6 +73,11 @@ def spark_session(config: Config, *, folder: Path) -> Iterator[SparkSession]:
         finally:
             if running is None:
                 _end(session)
+
+
+def kept_in(session: SparkSession) -> str | None:
+    """Returns the folder in which tasks keep what others will read; None where they don't share a machine."""
+    return session.conf.get(_KEPT, "") or None
 
 
 def spark_problem() -> str | None:
@@ -127,14 +133,16 @@ def _on_this_machine(config: Config, folder: Path) -> dict[str, str]:
     """Half of the memory is Spark's; its Python processes have the other half."""
     quiet = folder / "log4j2.properties"
     quiet.write_text(_QUIET, encoding="utf-8")
-    temporary = folder / "spark"
-    temporary.mkdir(exist_ok=True)
+    temporary, kept = folder / "spark", folder / "kept"
+    for one in (temporary, kept):
+        one.mkdir(mode=0o700, exist_ok=True)
     return {
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.memory": f"{max(1024, memory_limit(config) // 2**21)}m",
         "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={quiet.as_uri()} -Djava.io.tmpdir={temporary}",
         "spark.local.dir": str(temporary),
+        _KEPT: str(kept.absolute()),
         "spark.sql.warehouse.dir": str(temporary / "warehouse"),
         "spark.sql.catalogImplementation": "in-memory",
     }
