@@ -18,7 +18,6 @@ from churn.models.boosting import Growing
 from churn.models.frame import learn_prior, rows
 from churn.models.known import prepare
 from churn.models.matrix import category_columns
-from churn.models.near import Near, near_rows
 from churn.signals.catalogue import recipes_for
 from churn.signals.recipes import Recipe
 from churn.tables.sources import read_tables
@@ -62,11 +61,8 @@ def made(directory: Path, *, threads: int = 1, seed: int = 7, **settings: Any) -
     recipes = recipes_for(upto(known.tables, first), horizon_days=target.horizon_days, activity=target.activity)
     frame = rows(known, target, tuple(sorted({*schedule.cutoffs, *schedule.tests})), prior=prior)
     features = signals_of(known, frame, recipes, target=target, prior=prior)
-    beside = near_rows(known, target, schedule.cutoffs, prior=prior)
-    near = Near(beside, signals_of(known, beside, recipes, target=target, prior=prior))
     material = Material(
         known=known, target=target, prior=prior, frame=frame, features=features, cutoffs=schedule.cutoffs,
         leave_out_treated=config.leave_out_treated, growing=Growing(seed, threads, tuple(category_columns(recipes))),
-        near=near,
     )  # fmt: skip
     return Made(material, schedule, recipes)

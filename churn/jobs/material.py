@@ -15,7 +15,6 @@ from churn.models.boosting import Growing
 from churn.models.frame import learn_prior, rows
 from churn.models.known import Known
 from churn.models.matrix import category_columns
-from churn.models.near import Near, has_few, near_rows
 from churn.signals.catalogue import recipes_for
 from churn.signals.recipes import Recipe
 from churn.tables.memory import give_back
@@ -75,19 +74,4 @@ def material_of(
         known=known, target=target, prior=prior, frame=frame, features=features, cutoffs=schedule.cutoffs,
         leave_out_treated=config.leave_out_treated, growing=growing,
     )  # fmt: skip
-    return Made(replace(material, near=_near_of(lesson, schedule, material, recipes, hearing)), recipes, hearing)
-
-
-def _near_of(
-    lesson: Lesson, schedule: Schedule, material: Material, recipes: tuple[Recipe, ...], hearing: Hearing
-) -> Near | None:
-    """Rows near the population at the training cutoffs, where few customers are in it."""
-    known, target, prior = material.known, material.target, material.prior
-    if not has_few(material.frame, before=schedule.tests[0].at):
-        return None
-    frame = near_rows(known, target, schedule.cutoffs, prior=prior)
-    if frame.empty:
-        return None
-    features = lesson.signals(known, frame, recipes, target, prior)
-    hearing.fill(features, known, frame, recipes, target=target, prior=prior)
-    return Near(frame, features)
+    return Made(material, recipes, hearing)

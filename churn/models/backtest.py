@@ -18,11 +18,10 @@ from churn.models.baselines import (
     p_leave_x_share,
     silence_rule,
 )
-from churn.models.boosting import Bool, Growing
+from churn.models.boosting import Growing
 from churn.models.factors import Factors, TrainingRows, learn, predict
 from churn.models.frame import everybody_at, outcomes_of
 from churn.models.known import Known
-from churn.models.near import Near
 from churn.models.target import Target
 from churn.models.view import View, view_of
 from churn.tables.memory import give_back
@@ -45,7 +44,6 @@ class Material:
         cutoffs: the training cutoffs, in time order.
         leave_out_treated: whether rows of customers treated before or in the outcome window teach nothing.
         growing: seed, threads and categories of the trees.
-        near: rows near the population that are learnt from, too; None where there are enough without them.
     """
 
     known: Known
@@ -56,7 +54,6 @@ class Material:
     cutoffs: tuple[Cutoff, ...]
     leave_out_treated: bool
     growing: Growing
-    near: Near | None = None
 
     def training_rows(self, by: int) -> tuple[TrainingRows, tuple[Cutoff, ...], pd.DataFrame]:
         """Returns the rows whose outcomes are settled by the moment `by`, their cutoffs, and their part of the frame.
@@ -64,35 +61,21 @@ class Material:
         Outcomes count only what was known at `by`.
         """
         cutoffs = purged(self.cutoffs, self.target.cutoff(by), grace_days=self.target.grace_days)
-        rows, is_train = self._taught(self.frame, self.features, cutoffs, by=by)
-        return rows, cutoffs, self.frame[is_train]
-
-    def rows_near(self, by: int) -> TrainingRows | None:
-        """Returns the rows near the population settled by the moment `by`, if any are learnt from."""
-        if self.near is None:
-            return None
-        cutoffs = purged(self.cutoffs, self.target.cutoff(by), grace_days=self.target.grace_days)
-        return self._taught(self.near.frame, self.near.features, cutoffs, by=by)[0]
-
-    def _taught(
-        self, frame: pd.DataFrame, features: pd.DataFrame, cutoffs: Sequence[Cutoff], *, by: int
-    ) -> tuple[TrainingRows, Bool]:
-        """The rows of some cutoffs that teach, and which of the frame's they are."""
-        is_train = np.isin(frame["at"], [cutoff.at for cutoff in cutoffs])
-        told = outcomes_of(self.known, self.target, frame[is_train], known_by=by, prior=self.prior)
+        is_train = np.isin(self.frame["at"], [cutoff.at for cutoff in cutoffs])
+        told = outcomes_of(self.known, self.target, self.frame[is_train], known_by=by, prior=self.prior)
         if self.leave_out_treated:
-            is_taught = ~(frame["is_treated"][is_train] | told["is_treated_since"]).to_numpy()
+            is_taught = ~(self.frame["is_treated"][is_train] | told["is_treated_since"]).to_numpy()
             is_train[is_train] = is_taught
             told = told[is_taught]
-        frame = frame[is_train]
+        frame = self.frame[is_train]
         rows = TrainingRows(
-            features=view_of(features).keep(is_train),
+            features=view_of(self.features).keep(is_train),
             at=frame["at"].to_numpy(),
             has_left=told["has_left"].to_numpy(),
             is_quiet=(frame["voice_status"] == "quiet").to_numpy(),
             has_spoken=told["has_spoken"].to_numpy(),
         )
-        return rows, is_train
+        return rows, cutoffs, frame
 
 
 def learn_by(material: Material, by: int, *, columns: Sequence[str] | None = None) -> Factors:
@@ -104,7 +87,7 @@ def learn_by(material: Material, by: int, *, columns: Sequence[str] | None = Non
         )
     return learn(
         rows, cutoffs=cutoffs, grace_days=material.target.grace_days, can_hear=material.known.has_voice,
-        growing=material.growing, folds=2 if columns is None else 1, near=material.rows_near(by),
+        growing=material.growing, folds=2 if columns is None else 1,
     )  # fmt: skip
 
 
@@ -143,7 +126,7 @@ def _one_cutoff(material: Material, test: Cutoff, *, settled: int, families: dic
     told = outcomes_of(material.known, material.target, frame, known_by=settled, prior=material.prior)
     factors = learn(
         rows, cutoffs=cutoffs, grace_days=material.target.grace_days, can_hear=material.known.has_voice,
-        growing=material.growing, near=material.rows_near(test.at),
+        growing=material.growing,
     )  # fmt: skip
     predicted = predict(factors, features, voice_status=status, at=test.at)
     kept = frame[["customer", "at", "voice_status", "is_treated", "expected_spend", "days_since_last"]].astype(

@@ -173,7 +173,7 @@ def _is_not_of_samples(record: logging.LogRecord) -> bool:
 
 def choose_rounds(
     features: Signals, *, y: Bool, at: npt.NDArray[np.int64], folds: Sequence[Fold], growing: Growing,
-    is_within: bool = False, is_asked: Bool | None = None,
+    is_within: bool = False,
 ) -> Rounds:  # fmt: skip
     """Returns the rounds that the folds agree on (mean of their best), or a number by sample size where none fits.
 
@@ -184,7 +184,6 @@ def choose_rounds(
         folds: the latest first.
         growing: how trees are grown.
         is_within: whether trees are grown and judged within cutoffs alone, whatever the level of each (`levels`).
-        is_asked: which rows may judge, shape (rows,); all by default.
     """
     features = view_of(features)
     best: list[int] = []
@@ -192,8 +191,6 @@ def choose_rounds(
     for fold in folds:
         is_train = np.isin(at, [cutoff.at for cutoff in fold.train])
         is_valid = np.isin(at, [cutoff.at for cutoff in fold.valid])
-        if is_asked is not None:
-            is_valid &= is_asked
         if min(_rarer(y[is_train]), _rarer(y[is_valid])) < MIN_OF_A_CLASS:
             continue
         moments = at if is_within else None

@@ -18,7 +18,7 @@ from churn.models.coverage import told_columns
 from churn.models.ensemble import LINEAR_WEIGHT, Members, ensemble_margin, rhythm_member
 from churn.models.levels import Levels, enough_rows, fit_levels
 from churn.models.linear import fit_linear
-from churn.models.view import Signals, View, view_of
+from churn.models.view import Signals, view_of
 from churn.timeline.cutoffs import Cutoff
 
 MIN_LEAVERS = 50
@@ -95,48 +95,25 @@ class TrainingRows:
         kept = (features if columns is None else features.select(columns)).keep(mask)
         return TrainingRows(kept, self.at[mask], self.has_left[mask], self.is_quiet[mask], self.has_spoken[mask])
 
-    def beside(self, near: TrainingRows) -> TrainingRows:
-        """Returns these rows and behind them those of others, with the columns of these."""
-        mine = view_of(self.features)
-        values = np.concatenate([mine.numbers(), view_of(near.features).select(mine.columns).numbers()])
-        places = {name: place for place, name in enumerate(mine.columns)}
-        both = zip(
-            (self.at, self.has_left, self.is_quiet, self.has_spoken),
-            (near.at, near.has_left, near.is_quiet, near.has_spoken), strict=True,
-        )  # fmt: skip
-        return TrainingRows(View(values, places, np.arange(len(values))), *(np.concatenate(pair) for pair in both))
-
 
 def learn(
-    rows: TrainingRows, *, cutoffs: Sequence[Cutoff], grace_days: int, can_hear: bool, growing: Growing, folds: int = 2,
-    near: TrainingRows | None = None,
-) -> Factors:  # fmt: skip
+    rows: TrainingRows, *, cutoffs: Sequence[Cutoff], grace_days: int, can_hear: bool, growing: Growing, folds: int = 2
+) -> Factors:
     """Returns the two factors learnt from `rows`, the rounds from up to `folds` purged folds inside them.
-
-    Who leaves is learnt from the rows of `near`, too; rounds, levels and p(silent | leave) are not.
 
     Raises:
         NotEnoughDataError: under 50 leavers or stayers.
     """
     _check_enough(rows.has_left)
     rows, rolling = covered_folds(rows, cutoffs, grace_days=grace_days, count=folds)
-    taught = rows if near is None else rows.beside(near)
-    features, left, at = taught.features, taught.has_left, taught.at
-    is_asked = np.arange(len(at)) < len(rows.at)
-    rounds = boosting.choose_rounds(
-        features, y=left, at=at, folds=rolling, growing=growing, is_within=True, is_asked=is_asked
-    )
+    features, left, at = rows.features, rows.has_left, rows.at
+    rounds = boosting.choose_rounds(features, y=left, at=at, folds=rolling, growing=growing, is_within=True)
     leave = boosting.fit(features, y=left, rounds=rounds.count, growing=growing, at=at)
     linear = fit_linear(features, y=left, at=at, weight=LINEAR_WEIGHT, categories=growing.categories)
     members = Members(rhythm_member(features, y=left, at=at), linear)
-    some = rows.keep(enough_rows(rows.at))
+    some = rows.keep(enough_rows(at))
     levels = fit_levels(SLOPE * ensemble_margin(leave, some.features, members), y=some.has_left, at=some.at)
     notes = []
-    if near is not None and len(near.at):
-        notes.append(
-            f"few customers: who leaves is learnt from {len(near.at):,} rows of customers just outside the population, "
-            "too; they are neither judged nor scored"
-        )
     if not rounds.judged:
         many = f"{boosting.MIN_OF_A_CLASS} leavers and as many stayers"
         notes.append(f"no purged fold with {many} fits into the training: rounds by sample size")

@@ -59,25 +59,23 @@ def clock_column(profile: pa.Table | None, name: str, customers: int) -> Int64:
     return np.asarray(pc.fill_null(profile[name].cast(pa.int64()), NEVER), np.int64)
 
 
-def why_not_by_rhythm(
-    seen: Pace, cutoff: Cutoff, *, standing: Standing, prior: Prior, patience: float = 1.0
-) -> Why:  # fmt: skip
+def why_not_by_rhythm(seen: Pace, cutoff: Cutoff, *, standing: Standing, prior: Prior) -> Why:
     """Returns per customer the reason why she isn't eligible, empty for those who are: shape (customers,).
 
     The rules of a prediction without a contract: first activity at least max(30 d, H/2) ago; at least two active days;
-    not silent for more than clip(3 x own shrunk gap, 14 d, 2H) times `patience`; neither closed nor opted out.
+    not silent for more than clip(3 x own shrunk gap, 14 d, 2H); neither closed nor opted out.
     """
     horizon = cutoff.horizon_days
     age = (cutoff.at - seen.first) / DAY
     recency = (cutoff.at - seen.last) / DAY
-    longest = np.clip(3 * own_gap(seen.days.astype(float), (seen.last - seen.first) / DAY, prior), 14, 2 * horizon)
+    patience = np.clip(3 * own_gap(seen.days.astype(float), (seen.last - seen.first) / DAY, prior), 14, 2 * horizon)
     return _first_reason(
         ("never_active", seen.days == 0),
         ("opted_out", standing.is_opted_out(cutoff.at)),
         ("closed", standing.is_closed(cutoff.at)),
         ("one_timer", seen.days < 2),
         ("too_new", age < max(30, horizon / 2)),
-        ("already_gone", recency > patience * longest),
+        ("already_gone", recency > patience),
     )
 
 
