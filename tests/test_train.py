@@ -46,7 +46,7 @@ def test_the_bundle_the_record_and_the_run_are_kept(project: Project) -> None:
     models = project.directory / "models"
     name = project.bundle.name
     assert project.bundle.parent == models
-    assert sorted(path.name for path in models.iterdir()) == [name, f"{name}.training", "champion.json"]
+    assert {path.name for path in models.iterdir()} == {name, f"{name}.training", "champion.json"}
     assert json.loads((models / "champion.json").read_text(encoding="utf-8")) == {"model_id": name}
     record = models / f"{name}.training"
     kept = json.loads((record / "result.json").read_text(encoding="utf-8"))
