@@ -132,10 +132,7 @@ def test_nothing_is_written_to_the_terminal() -> None:
         "factors = learnt(rows)\n"
         "predict(factors, rows.features, voice_status=np.full(len(rows.at), 'quiet'), at=0)\n"
     )
-    told = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True, env=_environment()
-    )
-    assert (told.stdout, told.stderr) == ("", "")
+    assert _written_by(program) == ("", "")
 
 
 def test_a_large_training_writes_nothing_to_stdout_either() -> None:
@@ -149,12 +146,13 @@ def test_a_large_training_writes_nothing_to_stdout_either() -> None:
         "features = pd.DataFrame(np.random.default_rng(1).random((150_000, 2), np.float32), columns=['a', 'b'])\n"
         "boosting.fit(features, y=(features['a'] > 0.5).to_numpy(), rounds=2, growing=GROWING)\n"
     )
-    told = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True, env=_environment()
-    )
-    assert (told.stdout, told.stderr) == ("", "")
+    assert _written_by(program) == ("", "")
 
 
-def _environment() -> dict[str, str]:
+def _written_by(program: str) -> tuple[str, str]:
+    """What a program writes to stdout and stderr in a process of its own, where every warning is an error."""
     tests = Path(__file__).parent
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(tests), str(tests.parent)])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tests), str(tests.parent)])}
+    command = [sys.executable, "-W", "error", "-c", program]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    return told.stdout, told.stderr

@@ -79,7 +79,7 @@ class Base:
         return {name: self.first_rows[rows].visible_at(at) for name, rows in own.items() if rows in self.first_rows}
 
     def upto(self, at: int) -> Base:
-        """Returns the base as it was known at `at`, microseconds UTC, but for who can be heard."""
+        """Returns the base as it was known at `at`, but for who can be heard and when activity began."""
         first_rows = {
             name: FirstRows(*(part[(rows.known <= at) & (rows.time < at)] for part in (rows.known, rows.time)))
             for name, rows in self.first_rows.items()
