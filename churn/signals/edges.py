@@ -95,10 +95,11 @@ def counted_edges(
     Each event of a customer is counted at the first mark after it; running totals of these counts are the edges of all
     her cutoffs. It has no branch that depends on when events happened, unlike a search, which waits for each of them.
     """
-    edges = np.zeros((of.shape[1], len(cutoff)), np.int64)
+    edges = np.empty((of.shape[1], len(cutoff)), np.int64)
     before, counted = np.zeros(len(at) + 1, np.int64), -1
     for i in range(len(cutoff)):
         if customer[i] < 0:
+            edges[:, i] = 0
             continue
         if customer[i] != counted:
             counted = customer[i]

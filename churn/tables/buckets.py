@@ -170,7 +170,7 @@ def _settle_part(name: str, number: int, *, config: Config, folder: Path) -> int
         table, repeated = settled(sifted, table=name, duplicates=config.tables[name].duplicates)
         told = json.dumps({"count": len(repeated), "rows": np.sort(repeated)[:3].tolist()})
         with replacing(path) as temporary:
-            pq.write_table(table.replace_schema_metadata({_REPEATED: told.encode()}), temporary, compression="lz4")
+            _write_table(table.replace_schema_metadata({_REPEATED: told.encode()}), temporary)
     part.unlink(missing_ok=True)
     return rows
 
@@ -184,6 +184,12 @@ def _repeated_issues(name: str, folder: Path, count: int, duplicates: str) -> li
 
 def _table_of(folder: Path, name: str, number: int) -> Path:
     return folder / _TABLES / name / f"{number}.parquet"
+
+
+def _write_table(table: pa.Table, path: Path) -> None:
+    """Writes what is read once and whole: no statistics to skip by, and no look-up of values that hardly repeat."""
+    labels = [field.name for field in table.schema if pa.types.is_dictionary(field.type)]
+    pq.write_table(table, path, compression="lz4", write_statistics=False, use_dictionary=labels)
 
 
 def _read_table(path: Path) -> pa.Table:
