@@ -96,12 +96,28 @@ def test_few_customers_move_the_forecast_less_than_many() -> None:
     assert 0 < told[0] < told[1]
 
 
-def test_far_from_all_that_was_seen_the_forecast_keeps_season_and_mean() -> None:
+def test_far_from_all_that_was_seen_the_forecast_keeps_season_and_the_slope_of_age() -> None:
     margin, left, at = rows_of([-1.0] * 6)
     levels = fit_levels(margin, y=left, at=at)
-    same_day = 100 * 1461 * DAY // 4
-    assert levels.forecast(same_day) == pytest.approx(levels.forecast(5 * same_day), abs=1e-9)
-    assert abs(levels.forecast(same_day) - levels.mean) < 0.3
+    far, doubled, again = (levels.forecast(times * 1461 * DAY) for times in (1_000, 2_000, 4_000))
+    assert again - doubled == pytest.approx(doubled - far, abs=1e-4)  # twice the age, the same step
+    assert abs(levels.forecast(1461 * DAY) + 1.0) < 0.3
+
+
+def test_levels_that_rose_as_the_records_aged_are_expected_to_rise_on_but_ever_more_slowly() -> None:
+    margin, left, at = rows_of([-1.4 + 0.4 * np.log1p(month / 6) for month in range(30)], each=2_000)
+    known = at < 24 * 30 * DAY
+    levels = fit_levels(margin[known], y=left[known], at=at[known])
+    told = [levels.forecast(month * 30 * DAY) for month in (29, 41, 53)]
+    assert told[0] == pytest.approx(-1.4 + 0.4 * np.log1p(29 / 6), abs=0.08)
+    assert 0 < told[2] - told[1] < told[1] - told[0] < 0.15
+
+
+def test_a_slope_of_age_is_no_way_around_a_season() -> None:
+    """Half a year that falls is a season rather than a base that gets ever better with age."""
+    margin, left, at = rows_of([-0.5, -0.7, -0.9, -1.1, -1.3, -1.5], each=2_000)
+    levels = fit_levels(margin, y=left, at=at)
+    assert levels.forecast(12 * 30 * DAY) > -1.3
 
 
 def test_the_order_of_rows_changes_nothing_that_matters() -> None:

@@ -4,7 +4,8 @@ Who leaves and how many leave are learnt apart. Between cutoffs the base's readi
 seasons and fashions; a model that may tell cutoffs from one another explains that by whatever its signals happen to
 show of the date, and repeats it when the date is another. So the members of the leave factor learn within cutoffs
 alone, each of which has a level of its own, and the level of the next cutoff is forecast from those of the earlier
-ones: from a year ago where a year is there, from lately, and from the mean where neither tells much.
+ones: from a year ago where a year is there, from lately, from how it moved as the records grew older, and from the
+mean where none of these tells much.
 """
 
 from __future__ import annotations
@@ -25,8 +26,13 @@ Bool = npt.NDArray[np.bool_]
 
 SEASON, SEASON_WIDTH = 0.3, 1.0
 """How far seasons move the level (log odds), and how smoothly: radians of the year's circle, a radian being 58 days."""
-DRIFT, DRIFT_DAYS = 0.3, 480
+DRIFT, DRIFT_DAYS = 0.2, 480
 """How far the level wanders by itself (log odds), and after how many days it has forgotten most of where it was."""
+AGEING, YOUNG_DAYS = 0.25, 180
+"""How far the level moves as the records grow older: log odds for each unit of the logarithm of their age. They are
+taken to be YOUNG_DAYS old at the first cutoff. Young records hold only customers seen twice within a short time, who
+stay more often than that short time tells; without a slope the forecast takes this for a season or for what is
+usual, and is too low for years (docs/decisions/024)."""
 NOISE = 0.05
 """What a level differs from its neighbours' by, beyond the chance of who is in it (log odds)."""
 MOST_ROWS = 200_000
@@ -42,7 +48,7 @@ class Levels:
     Attributes:
         mean: the level at no moment in particular, log odds.
         at: the cutoffs, microseconds UTC.
-        weight: what each counts, times how near it lies in time and in the year.
+        weight: what each counts, times how near it lies in time, in the year and in the records' age.
     """
 
     mean: float = 0.0
@@ -62,15 +68,16 @@ class Levels:
         """
         if not self.at:
             return self.mean
-        near = _likeness(np.array([at], np.int64), np.array(self.at, np.int64))[0]
+        near = _likeness(np.array([at], np.int64), np.array(self.at, np.int64), first=min(self.at))[0]
         return self.mean + float((near * np.array(self.weight)).sum())
 
 
 def fit_levels(margin: Floats, *, y: Bool, at: Int64) -> Levels:
     """Returns the forecast learnt from the cutoffs of some rows.
 
-    A Gaussian process over the cutoffs' levels (Rasmussen, Williams 2006, chapter 2) with a season, a drift and the
-    chance of who was there; how much of each is not fitted to the base, which has too few years to tell.
+    A Gaussian process over the cutoffs' levels (Rasmussen, Williams 2006, chapter 2) with a season, a drift, a slope in
+    the logarithm of the records' age and the chance of who was there; how much of each is not fitted to the base, which
+    has too few years to tell.
 
     Args:
         margin: log odds of the rows but for their level, shape (rows,).
@@ -83,7 +90,7 @@ def fit_levels(margin: Floats, *, y: Bool, at: Int64) -> Levels:
     level = np.array([level_of(margin[rows], share=_share(y[rows])) for rows in parts])
     chance = np.array([1 / _spread(margin[rows] + found) for rows, found in zip(parts, level, strict=True)])
     with threadpool_limits(limits=1):  # the last bits of LAPACK's sums depend on the number of its threads
-        factor = cho_factor(_likeness(moments, moments) + np.diag(chance + NOISE**2))
+        factor = cho_factor(_likeness(moments, moments, first=int(moments[0])) + np.diag(chance + NOISE**2))
         ones, told = cho_solve(factor, np.column_stack([np.ones(len(level)), level])).T
         mean = float(told.sum() / ones.sum())
     return Levels(mean, tuple(moments.tolist()), tuple((told - mean * ones).tolist()))
@@ -178,9 +185,17 @@ def _spread(margin: Floats) -> float:
     return float((p * (1 - p)).sum())
 
 
-def _likeness(one: Int64, other: Int64) -> Floats:
-    """How alike the levels of two moments are, shape (one, other): their covariance."""
+def _likeness(one: Int64, other: Int64, *, first: int) -> Floats:
+    """How alike the levels of two moments are, shape (one, other): their covariance; `first` is the first cutoff."""
     days = np.abs(one[:, None] - other[None, :]) / DAY
     season = np.exp(-2 * np.square(np.sin(np.pi * days / _YEAR) / SEASON_WIDTH))
-    likeness: Floats = SEASON**2 * season + DRIFT**2 * np.exp(-days / DRIFT_DAYS)
+    drift = np.exp(-days / DRIFT_DAYS)
+    ageing = np.outer(_aged(one, first=first), _aged(other, first=first))
+    likeness: Floats = SEASON**2 * season + DRIFT**2 * drift + AGEING**2 * ageing
     return likeness
+
+
+def _aged(at: Int64, *, first: int) -> Floats:
+    """How much older the records have grown since the first cutoff: the logarithm of their ages' ratio, from 0 up."""
+    aged: Floats = np.log1p(np.maximum(at - first, 0) / DAY / YOUNG_DAYS)
+    return aged
