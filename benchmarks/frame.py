@@ -98,8 +98,7 @@ def trained(transactions: int) -> dict[str, Any]:
         small, _ = _train(Path(folder) / "small", SMALL)
         whole, tables = _train(Path(folder) / "whole", transactions)
     told = whole.result["training_cutoffs"]
-    rows = told["rows"] + sum(told["eligible"] for told in whole.result["population"].values())
-    frame, peak = rows * told["signals"] * 4, whole.peak_bytes - small.peak_bytes
+    frame, peak = told["frame_rows"] * told["signals"] * 4, whole.peak_bytes - small.peak_bytes
     return {"transactions": transactions, "frame_bytes": frame, "table_bytes": tables, "peak_bytes": peak,
             "ratio": (peak - tables) / frame}  # fmt: skip
 
@@ -138,7 +137,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ratios = [found["ratio"], *([whole["ratio"]] if whole else [])]
     is_met = max(ratios) <= MOST
     if given.json:
-        told = {"schema": 1, "target": MOST, "is_judged": not given.quick, "is_met": is_met, **found, "train": whole}
+        told = {
+            "schema": 1,
+            "target": MOST,
+            "is_judged": not given.quick,
+            "is_met": None if given.quick else is_met,
+            **found,
+            "train": whole,
+        }
         print(json.dumps(told))
     else:
         frame, peak = (found[name] / 1024**2 for name in ("frame_bytes", "peak_bytes"))

@@ -1,4 +1,5 @@
-"""Signals in pandas: each table read once, customers as codes, a group-by per cutoff, stream and window."""
+"""Signals in pandas: each table read once, customers as codes, events in the order of time, so that a window is a
+slice; a group-by per cutoff, stream of events and window."""
 
 from __future__ import annotations
 
@@ -20,6 +21,9 @@ _UNITS = {"spend": 100, "refund": 100}
 _COLUMNS = {"spend": "amount", "refund": "amount", "wait": "wait_seconds", "score": "unit", "complaint": "is_complaint",
             "negative": "is_negative", "day": "is_new_day", "": "us"}  # fmt: skip
 
+_SAME = {"activity": "orders", "items": "orders"}
+"""Streams of the very same events are asked together."""
+
 
 def group_by_per_cutoff(folder: Path, rows: pa.Table, recipes: Sequence[Recipe]) -> pd.DataFrame:
     """Returns one row per row of `rows` and one float32 column per recipe."""
@@ -31,12 +35,13 @@ def group_by_per_cutoff(folder: Path, rows: pa.Table, recipes: Sequence[Recipe])
         here = np.flatnonzero(wanted["at"] == at)
         answer: dict[str, npt.NDArray[np.float32]] = {}
         for stream, events in streams.items():
-            seen = events[events["us"] < at]
-            asked = [recipe for recipe in recipes if recipe.table == stream]
+            times = events["us"].to_numpy()
+            asked = [recipe for recipe in recipes if _SAME.get(recipe.table, recipe.table) == stream]
             for window in dict.fromkeys(recipe.window for recipe in asked):
                 together = [recipe for recipe in asked if recipe.window == window]
                 begin = edge(together[0], int(at))
-                inside = seen if begin is None else seen[seen["us"] >= begin]
+                low = 0 if begin is None else np.searchsorted(times, begin)
+                inside = events.iloc[low : np.searchsorted(times, at)]
                 grouped = inside.groupby("code", sort=False)
                 for recipe in together:
                     found = _feature(inside, grouped, recipe, int(at))
@@ -83,11 +88,12 @@ def _streams(folder: Path, customers: pd.Index) -> dict[str, pd.DataFrame]:
     is_nps = feedback["kind"] == "nps"
     unit = np.where(is_nps, feedback["score"] / 10, (feedback["score"] - 1) / 4)
     is_negative = feedback["score"] <= np.where(is_nps, 6.0, 2.0)
-    return {
-        "orders": purchases, "activity": purchases, "items": purchases,
+    streams = {
+        "orders": purchases,
         "returns": returned.assign(amount=-returned["amount"]), "visits": visits.assign(is_new_day=_is_new_day(visits)),
         "contacts": tables["contacts"], "feedback": feedback.assign(unit=unit, is_negative=is_negative),
     }  # fmt: skip
+    return {name: events.sort_values("us", kind="stable") for name, events in streams.items()}
 
 
 def _is_new_day(events: pd.DataFrame) -> pd.Series:

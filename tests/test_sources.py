@@ -612,10 +612,11 @@ def test_no_message_shows_what_stands_in_a_cell(tmp_path: Path) -> None:
         assert "canary" not in text
 
 
-def test_a_memory_limit_that_means_nothing_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("limit", ["lots", "-1GB", "1B"])
+def test_a_memory_limit_that_means_nothing_is_named(tmp_path: Path, limit: str) -> None:
     (tmp_path / "sales.csv").write_text(SALES)
     with pytest.raises(ConfigError, match=r"engine\.memory_limit"):
-        read(tmp_path, tables={"transactions": {"path": "sales.csv"}}, engine={"memory_limit": "lots"})
+        read(tmp_path, tables={"transactions": {"path": "sales.csv"}}, engine={"memory_limit": limit})
 
 
 def test_a_query_is_read_like_a_file(tmp_path: Path) -> None:

@@ -98,6 +98,7 @@ def spark_problem() -> str | None:
 
 
 def _started(config: Config, folder: Path) -> SparkSession:
+    from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
 
@@ -108,7 +109,7 @@ def _started(config: Config, folder: Path) -> SparkSession:
         builder = builder.config(setting, value)
     try:
         session = builder.getOrCreate()
-    except (PySparkException, OSError) as error:
+    except (PySparkException, Py4JError, OSError) as error:
         told = f"engine.master = {master!r}: Spark does not start ({type(error).__name__})"
         raise ConfigError(f"{told}; check that this master runs, or take one of this machine: local[2]") from None
     if _is_local(master):
