@@ -198,16 +198,17 @@ def season_index(active: Events, *, starts: int, at: int) -> tuple[float, ...]:
     of the base nor those long gone look like a season. Where the full months so measured don't show every month of a
     year there is no season (all ones). One year is one draw: a month seen n times is shrunk to 1 by n / (n + 1).
     """
-    first, last = np.datetime64(starts, "us"), np.datetime64(at, "us").astype("datetime64[M]")
-    whole = first.astype("datetime64[M]") + (first - first.astype("datetime64[M]") >= WHOLE_MONTH)
-    months = np.arange(whole + BASE_MONTHS, last)
+    began = np.datetime64(starts, "us")
+    month_of = began.astype("datetime64[M]")
+    first = int(month_of.astype(int)) + int(began - month_of >= WHOLE_MONTH)
+    months = np.arange(first + BASE_MONTHS, int(np.datetime64(at, "us").astype("datetime64[M]").astype(int)))
     if len(months) < 12:
         return (1.0,) * 12
     code, month = _active_days(active, at)
-    level = np.array([_liveliness(code, month, at=number) for number in months.astype(int)])
+    level = np.array([_liveliness(code, month, at=number) for number in months.tolist()])
     if not (level > 0).all():
         return (1.0,) * 12
-    seen = [level[months.astype(int) % 12 == number] for number in range(12)]
+    seen = [level[months % 12 == number] for number in range(12)]
     mean = np.mean([levels.mean() for levels in seen])
     shrunk = np.array([1 + len(levels) / (len(levels) + 1) * (levels.mean() / mean - 1) for levels in seen])
     return tuple(float(factor) for factor in shrunk / shrunk.mean())
