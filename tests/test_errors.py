@@ -235,7 +235,7 @@ def _company(directory: Path, *, customers: int, leavers: int) -> Path:
     lines = ["customer_id,time,amount"]
     for customer in range(customers):
         last = 90 + 6 * customer if customer < leavers else 600
-        dates = np.datetime64("2023-01-01") + days[days < last] + customer % 7
+        dates = np.datetime64("2023-01-01") + (days[days < last] + customer % 7).astype("timedelta64[D]")
         lines += [f"c{customer},{date},10" for date in dates]
     (directory / "t.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (directory / "churn.toml").write_text("train_every_days = 14\nhorizon_days = 28\n" + TABLE, encoding="utf-8")

@@ -106,8 +106,8 @@ def test_she_must_be_known_for_thirty_days_or_half_a_horizon(horizon: int, first
 def test_patience_is_three_of_her_own_gaps_between_14_days_and_two_horizons(
     gap_days: int, silent_days: int, reason: str
 ) -> None:
-    last = np.datetime64("2024-06-01") - silent_days
-    days = " ".join(str(last - gap_days * back) for back in range(9, -1, -1))
+    last = np.datetime64("2024-06-01") - np.timedelta64(silent_days, "D")
+    days = " ".join(str(last - np.timedelta64(gap_days * back, "D")) for back in range(9, -1, -1))
     assert reasons(known_of({"transactions": purchases(ana=days)})) == {"ana": reason}
 
 

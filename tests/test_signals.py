@@ -139,7 +139,7 @@ def test_data_is_as_told(data: Path, tmp_path: Path) -> None:
         assert table.num_rows == int(TRANSACTIONS * share)
         assert table.equals(pq.read_table(tmp_path / "again" / name))
         times = table["time"].to_numpy()
-        assert (np.diff(times) >= np.timedelta64(0)).all()
+        assert (np.diff(times) >= np.timedelta64(0, "us")).all()
     last = module.cutoffs(CUTOFFS)[-1]
     times = pq.read_table(data / "transactions")["time"].cast(pa.int64()).to_numpy()
     assert (times >= last).any()  # whoever looks past the cutoff differs
