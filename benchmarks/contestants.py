@@ -1,8 +1,7 @@
 """The contestants of accuracy: ours and its peers, each fitted at a test cutoff on what was known by then.
 
 Ours and the simple rules come from the backtest that `churn train` runs. The others learn from the very same training
-rows (windows that end by the test cutoff), the models of buying from everybody's history at the cutoff. Of windows that
-are open at the cutoff ours learns what came of them until then; models of buying know as much.
+rows (windows that end by the test cutoff), the models of buying from everybody's history at the cutoff.
 """
 
 from __future__ import annotations

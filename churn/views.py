@@ -49,19 +49,13 @@ def training_lines(told: Mapping[str, Any], *, command: Command) -> list[str]:
     return [
         told["verdict"]["sentence"], "",
         f"Horizon {target['horizon_days']} d, gap {target['gap_days']} d, population {target['population']}; "
-        f"trained on {training['rows']:,} rows at {training['count']} cutoffs{_still_open(training)}, "
-        f"tested at {', '.join(told['cutoffs'])}",
+        f"trained on {training['rows']:,} rows at {training['count']} cutoffs, tested at {', '.join(told['cutoffs'])}",
         "", *_metrics(leaving, "Who leaves", "model"), "", *_reliability(told["reliability"]),
         "", *_silence(told), *_unsaid(told), "", *_leak(told["leak"]),
         "", _gain(told["gain"]), *(f"note: {note}" for note in told["notes"]),
         "", f"model   {told['bundle']}", f"run     {told['run_id'] or 'not tracked'}",
         "", "next:", *(f"  {command(words)}" for words in ("score --out scores.csv", "report", "ui")),
     ]  # fmt: skip
-
-
-def _still_open(training: Mapping[str, Any]) -> str:
-    count = training.get("unfinished", 0)
-    return f" (trees also at {count} whose windows are not over yet)" if count else ""
 
 
 def _reliability(told: Mapping[str, Any]) -> list[str]:

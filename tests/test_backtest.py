@@ -21,7 +21,7 @@ from churn.models.fingerprint import fingerprint
 from churn.models.frame import rows as rows_at_cutoffs
 from churn.models.known import prepare
 from churn.tables.history import DAY
-from churn.timeline.cutoffs import closing_of, unfinished
+from churn.timeline.cutoffs import closing_of
 
 SETTINGS = {"horizon_days": 28, "train_every_days": 14}
 
@@ -131,52 +131,6 @@ def test_what_became_known_after_the_test_cutoff_teaches_nothing(small: Made) ->
         assert (told.has_left == rows.has_left)[is_other].all(), "and nobody else changes"
 
 
-def test_unfinished_windows_tell_what_came_until_now(small: Made) -> None:
-    material = small.material
-    for by in (small.schedule.tests[0].at, material.known.settled):
-        rows, _, _ = material.training_rows(by)
-        late = material.unfinished_rows(by)
-        assert late is not None
-        open_now = unfinished(material.cutoffs, by)
-        assert set(late.at) == {cutoff.at for cutoff in open_now}
-        assert min(late.at) > max(rows.at), "no row teaches twice"
-        assert len(late.at) == len(late.features) == np.isin(material.frame["at"], late.at).sum()
-        frame = material.frame[np.isin(material.frame["at"], late.at)]
-        came = material.known.active
-        for cutoff in open_now:
-            here = late.at == cutoff.at
-            is_inside = (came.time >= cutoff.opens) & (came.time < cutoff.closes) & (came.known <= by)
-            expected = ~np.isin(frame["customer"].to_numpy()[here], came.customer[is_inside])
-            np.testing.assert_array_equal(late.has_left[here], expected)
-            assert cutoff.closes <= by
-
-
-def test_what_becomes_known_later_finishes_no_window(small: Made) -> None:
-    """Orders of an open window that arrive after the test are as if they had never been."""
-    material, test = small.material, small.schedule.tests[0]
-    late, bought = material.unfinished_rows(test.at), material.known.tables["transactions"]
-    assert late is not None
-    opens = unfinished(material.cutoffs, test.at)[0].opens
-    time = bought["time"].cast(pa.int64()).to_numpy()
-    is_open = (time >= opens) & (time < test.at)
-    for known_at, everybody in ((test.at, False), (test.at + 1, True)):
-        available = np.where(is_open, known_at, bought["available_at"].cast(pa.int64()).to_numpy())
-        clock = pa.array(available).cast(bought["available_at"].type)
-        tables = bought.set_column(bought.column_names.index("available_at"), "available_at", clock)
-        told = with_tables(material, transactions=tables).unfinished_rows(test.at)
-        assert told is not None
-        assert told.has_left.all() == everybody
-        if not everybody:
-            np.testing.assert_array_equal(told.has_left, late.has_left)
-
-
-def test_contracts_tell_nothing_before_they_end(small: Made) -> None:
-    contracts = replace(small.material, target=replace(small.material.target, population="contract"))
-    assert contracts.unfinished_rows(small.schedule.tests[0].at) is None
-    nobody = replace(small.material, cutoffs=small.material.cutoffs[:3])
-    assert nobody.unfinished_rows(small.schedule.tests[0].at) is None
-
-
 def test_treated_customers_teach_nothing_on_request(small: Made) -> None:
     """One call: she is left out at every cutoff in whose window it falls, and at those up to a horizon after it."""
     material, test = small.material, small.schedule.tests[0]
@@ -200,11 +154,6 @@ def test_treated_customers_teach_nothing_on_request(small: Made) -> None:
     assert len(gone) >= 3
     assert len(everybody.at) - len(left_out.at) == len(gone), "and nobody else is"
     assert len(left_out.features) == len(left_out.at) == len(rest)
-    before, after = treated.unfinished_rows(called + DAY), replace(treated, leave_out_treated=True)
-    after = after.unfinished_rows(called + DAY)
-    assert before is not None
-    assert after is not None
-    assert len(before.at) > len(after.at)
 
 
 def test_nobody_to_test_on_is_named_before_anything_is_learnt(small: Made) -> None:

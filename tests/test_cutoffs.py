@@ -16,12 +16,10 @@ from churn.timeline.cutoffs import (
     Cutoff,
     checked_tests,
     closing_of,
-    later_cutoffs,
     microseconds,
     proposed_tests,
     purged,
     training_cutoffs,
-    unfinished,
 )
 
 
@@ -119,34 +117,6 @@ def test_no_training_outcome_reaches_into_its_test(
             assert learnt.closes + grace * DAY <= test.at, "window and grace close by the test"
         for refused in set(train) - set(purged(train, test, grace_days=grace)):
             assert closing_of(refused, grace_days=grace) > test.at, "and nothing that does is thrown away"
-
-
-@given(schedules(), st.integers(1, 150))
-def test_of_an_unfinished_window_only_what_is_over_counts(
-    schedule: tuple[int, int, list[Cutoff], tuple[Cutoff, ...], int], every: int
-) -> None:
-    _, settled, tests, train, _ = schedule
-    for test in tests:
-        told = unfinished(train, test.at)
-        wholes = [whole for whole in train if whole.at in {over.at for over in told}]
-        for whole, over in zip(wholes, told, strict=True):
-            assert (over.at, over.opens) == (whole.at, whole.opens)
-            assert whole.horizon_days / 3 <= over.horizon_days < whole.horizon_days
-            assert over.closes <= test.at < over.closes + DAY, "whole days, and all of them"
-            assert whole not in purged(train, test), "no window teaches twice"
-    later = later_cutoffs(train, settled=settled, every_days=every)
-    assert [over.at for over in unfinished(later, settled)] == [whole.at for whole in later]
-    assert list(later) == [train[-1].moved(every * number) for number in range(1, len(later) + 1)]
-
-
-def test_cutoffs_go_on_until_a_third_of_the_window_is_over() -> None:
-    train = training_cutoffs(
-        cutoff("2024-06-01", horizon=30), starts=moment("2024-01-01"), settled=moment("2024-07-10"), every_days=5
-    )
-    later = later_cutoffs(train, settled=moment("2024-07-10"), every_days=5)
-    over = [window.horizon_days for window in unfinished(later, moment("2024-07-10"))]
-    assert over == [29, 24, 19, 14]
-    assert later_cutoffs((), settled=moment("2024-07-10"), every_days=5) == ()
 
 
 def test_one_training_window_closes_exactly_at_the_first_test() -> None:

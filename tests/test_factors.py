@@ -9,11 +9,9 @@ import pytest
 from made_factors import CUTOFFS, GROWING, RECIPES, learnt, signals, training_rows, with_spoken
 
 from churn.errors import NotEnoughDataError
-from churn.models.boosting import raw_margin
 from churn.models.factors import MIN_LEAVERS, MIN_OF_EACH_VOICE, SLOPE, Factors, learn, predict
 from churn.models.matrix import matrix_of
 from churn.models.metrics import auroc
-from churn.tables.history import DAY
 
 NEXT = CUTOFFS[-1].moved(30).at
 STATUSES = ("quiet", "already_vocal", "unobservable")
@@ -148,32 +146,6 @@ def test_one_cutoff_leaves_no_room_for_folds_and_says_so() -> None:
     )
     assert told.slope == SLOPE
     assert "no purged fold with 30 leavers" in told.notes[0]
-
-
-def test_unfinished_windows_teach_the_trees_alone() -> None:
-    rows, late = training_rows(), training_rows(1_000, seed=2)
-    late = replace(late, at=np.full(1_000, CUTOFFS[-1].at + DAY))
-    plain, taught = (
-        learn(rows, cutoffs=CUTOFFS, grace_days=0, can_hear=True, growing=GROWING, unfinished=more)
-        for more in (None, late)
-    )
-    assert taught.members == plain.members
-    assert taught.leave.model_to_string() != plain.leave.model_to_string()
-    assert taught.levels.at == plain.levels.at, "an open window has no level"
-    assert taught.silent is not None
-    assert plain.silent is not None
-    assert taught.silent.booster.model_to_string() == plain.silent.booster.model_to_string()
-
-
-def test_what_only_unfinished_windows_tell_is_learnt() -> None:
-    """In the whole windows nothing tells who leaves; lately something does."""
-    rows, late = training_rows(effect=0.0), training_rows(4_000, seed=2, effect=2.0)
-    late = replace(late, at=np.full(4_000, CUTOFFS[-1].at + DAY))
-    fresh = training_rows(3_000, seed=9, effect=2.0)
-    for more, least, most in ((None, 0.4, 0.6), (late, 0.65, 1.0)):
-        told = learn(rows, cutoffs=CUTOFFS, grace_days=0, can_hear=False, growing=GROWING, unfinished=more)
-        found = auroc(fresh.has_left.astype(float), raw_margin(told.leave, fresh.features))
-        assert least < found < most
 
 
 def test_calibration_comes_from_rows_the_model_had_not_seen() -> None:

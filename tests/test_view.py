@@ -32,18 +32,6 @@ def test_rows_and_columns_are_those_of_the_frame() -> None:
     np.testing.assert_array_equal(view.keep(np.arange(len(view)) % 2 == 0).numbers(), expected[::2])
 
 
-def test_rows_of_two_views_are_joined() -> None:
-    made, other = frame(), frame(seed=8)
-    one, two = view_of(made).keep(made["a"].to_numpy() > 0).select(["d", "a"]), view_of(made)
-    joined = one.joined(two)
-    assert joined.columns == ["d", "a"]
-    assert np.shares_memory(joined.values, made.to_numpy()), "of one frame nothing is copied"
-    np.testing.assert_array_equal(joined.numbers(), np.concatenate([one.numbers(), made[["d", "a"]].to_numpy()]))
-    apart = one.joined(view_of(other))
-    np.testing.assert_array_equal(apart.numbers(), np.concatenate([one.numbers(), other[["d", "a"]].to_numpy()]))
-    np.testing.assert_array_equal(apart.column("a"), apart.numbers()[:, 1])
-
-
 def test_a_frame_in_one_block_is_not_copied() -> None:
     made = frame()
     assert np.shares_memory(view_of(made).values, made.to_numpy())

@@ -12,15 +12,7 @@ from churn.models.frame import learn_prior, why_not
 from churn.models.known import Known
 from churn.models.target import Target, target_of
 from churn.tables.history import DAY
-from churn.timeline.cutoffs import (
-    Cutoff,
-    checked_tests,
-    later_cutoffs,
-    microseconds,
-    moment_of,
-    proposed_tests,
-    training_cutoffs,
-)
+from churn.timeline.cutoffs import Cutoff, checked_tests, microseconds, moment_of, proposed_tests, training_cutoffs
 from churn.timeline.horizon import propose_horizon
 from churn.timeline.population import ELIGIBLE
 
@@ -36,7 +28,6 @@ class Schedule:
         target: what is predicted, with its horizon.
         tests: the test cutoffs, in time order.
         cutoffs: the cutoffs to learn from, in time order.
-        unfinished: those after them, whose windows are still open where the data ends; they teach what came so far.
         every_days: days between them.
         horizon: how the horizon was found, for the record: proposed or set, and the candidates.
     """
@@ -44,7 +35,6 @@ class Schedule:
     target: Target
     tests: tuple[Cutoff, ...]
     cutoffs: tuple[Cutoff, ...]
-    unfinished: tuple[Cutoff, ...]
     every_days: int
     horizon: dict[str, Any]
 
@@ -78,8 +68,7 @@ def schedule_of(config: Config, known: Known) -> Schedule:
         "days": target.horizon_days,
         "candidates": [{**asdict(candidate), "is_good": candidate.is_good} for candidate in candidates],
     }
-    later = () if target.is_contractual else later_cutoffs(cutoffs, settled=known.settled, every_days=every)
-    return Schedule(target, tests, cutoffs, later, every, horizon)
+    return Schedule(target, tests, cutoffs, every, horizon)
 
 
 def _every_days(known: Known, target: Target, first_test: Cutoff, starts: int) -> int:

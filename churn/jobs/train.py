@@ -162,7 +162,7 @@ def _training(material: Material, schedule: Schedule) -> dict[str, Any]:
     return {
         "first": schedule.cutoffs[0].label, "last": schedule.cutoffs[-1].label, "count": len(schedule.cutoffs),
         "rows": int(is_train.sum()), "every_days": schedule.every_days, "signals": material.features.shape[1],
-        "unfinished": len(schedule.unfinished), "frame_rows": len(material.frame),
+        "frame_rows": len(material.frame),
     }  # fmt: skip
 
 

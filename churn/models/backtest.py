@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -18,14 +18,14 @@ from churn.models.baselines import (
     p_leave_x_share,
     silence_rule,
 )
-from churn.models.boosting import Bool, Growing
+from churn.models.boosting import Growing
 from churn.models.factors import Factors, TrainingRows, learn, predict
 from churn.models.frame import everybody_at, outcomes_of
 from churn.models.known import Known
 from churn.models.target import Target
 from churn.models.view import View, view_of
 from churn.tables.memory import give_back
-from churn.timeline.cutoffs import Cutoff, purged, unfinished
+from churn.timeline.cutoffs import Cutoff, purged
 from churn.timeline.rhythm import Prior
 
 SILENCE_BASELINES = ("p_leave_alone", "p_leave_x_share", "silence_rule")
@@ -41,7 +41,7 @@ class Material:
         prior: the base's rhythm, learnt before the first test cutoff.
         frame: one row per eligible customer and cutoff (`models.frame.rows`).
         features: the signals of those rows.
-        cutoffs: the training cutoffs, in time order; the windows of the last ones are still open where the data ends.
+        cutoffs: the training cutoffs, in time order.
         leave_out_treated: whether rows of customers treated before or in the outcome window teach nothing.
         growing: seed, threads and categories of the trees.
     """
@@ -63,56 +63,31 @@ class Material:
         cutoffs = purged(self.cutoffs, self.target.cutoff(by), grace_days=self.target.grace_days)
         is_train = np.isin(self.frame["at"], [cutoff.at for cutoff in cutoffs])
         told = outcomes_of(self.known, self.target, self.frame[is_train], known_by=by, prior=self.prior)
-        rows, is_train = self._taught(is_train, told)
-        return rows, cutoffs, self.frame[is_train]
-
-    def unfinished_rows(self, by: int) -> TrainingRows | None:
-        """Returns the rows whose outcome windows are open at the moment `by`, with what has come of them so far.
-
-        Of contracts None: whether one is renewed shows at its end alone.
-        """
-        if self.target.is_contractual:
-            return None
-        cutoffs = unfinished(self.cutoffs, by)
-        is_open = np.isin(self.frame["at"], [cutoff.at for cutoff in cutoffs])
-        if not is_open.any():
-            return None
-        frame = self.frame[is_open]
-        parts = [
-            outcomes_of(
-                self.known, replace(self.target, horizon_days=cutoff.horizon_days), frame[frame["at"] == cutoff.at],
-                known_by=by, prior=self.prior,
-            )
-            for cutoff in cutoffs
-        ]  # fmt: skip
-        return self._taught(is_open, pd.concat(parts).loc[frame.index])[0]
-
-    def _taught(self, chosen: Bool, told: pd.DataFrame) -> tuple[TrainingRows, Bool]:
-        """The chosen rows with their outcomes, without the treated where they are to teach nothing; and which."""
         if self.leave_out_treated:
-            is_taught = ~(self.frame["is_treated"][chosen] | told["is_treated_since"]).to_numpy()
-            chosen = chosen.copy()
-            chosen[chosen] = is_taught
+            is_taught = ~(self.frame["is_treated"][is_train] | told["is_treated_since"]).to_numpy()
+            is_train[is_train] = is_taught
             told = told[is_taught]
-        frame = self.frame[chosen]
+        frame = self.frame[is_train]
         rows = TrainingRows(
-            features=view_of(self.features).keep(chosen),
+            features=view_of(self.features).keep(is_train),
             at=frame["at"].to_numpy(),
             has_left=told["has_left"].to_numpy(),
             is_quiet=(frame["voice_status"] == "quiet").to_numpy(),
             has_spoken=told["has_spoken"].to_numpy(),
         )
-        return rows, chosen
+        return rows, cutoffs, frame
 
 
 def learn_by(material: Material, by: int, *, columns: Sequence[str] | None = None) -> Factors:
     """Returns the two factors as they could be learnt at the moment `by`, from all signals or from some `columns`."""
     rows, cutoffs, _ = material.training_rows(by)
     if columns is not None:
-        rows = replace(rows, features=view_of(rows.features).select(columns))
+        rows = TrainingRows(
+            view_of(rows.features).select(columns), rows.at, rows.has_left, rows.is_quiet, rows.has_spoken
+        )
     return learn(
         rows, cutoffs=cutoffs, grace_days=material.target.grace_days, can_hear=material.known.has_voice,
-        growing=material.growing, folds=2 if columns is None else 1, unfinished=material.unfinished_rows(by),
+        growing=material.growing, folds=2 if columns is None else 1,
     )  # fmt: skip
 
 
@@ -151,7 +126,7 @@ def _one_cutoff(material: Material, test: Cutoff, *, settled: int, families: dic
     told = outcomes_of(material.known, material.target, frame, known_by=settled, prior=material.prior)
     factors = learn(
         rows, cutoffs=cutoffs, grace_days=material.target.grace_days, can_hear=material.known.has_voice,
-        growing=material.growing, unfinished=material.unfinished_rows(test.at),
+        growing=material.growing,
     )  # fmt: skip
     predicted = predict(factors, features, voice_status=status, at=test.at)
     kept = frame[["customer", "at", "voice_status", "is_treated", "expected_spend", "days_since_last"]].astype(

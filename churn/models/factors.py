@@ -95,27 +95,11 @@ class TrainingRows:
         kept = (features if columns is None else features.select(columns)).keep(mask)
         return TrainingRows(kept, self.at[mask], self.has_left[mask], self.is_quiet[mask], self.has_spoken[mask])
 
-    def joined(self, other: TrainingRows | None) -> TrainingRows:
-        """Returns these rows and then the others, of the same frame, by the columns of these."""
-        if other is None:
-            return self
-        view = view_of(self.features)
-        pairs = zip(self._outcomes, other._outcomes, strict=True)
-        return TrainingRows(view.joined(view_of(other.features)), *(np.concatenate(pair) for pair in pairs))
-
-    @property
-    def _outcomes(self) -> tuple[npt.NDArray[np.int64], Bool, Bool, Bool]:
-        return self.at, self.has_left, self.is_quiet, self.has_spoken
-
 
 def learn(
-    rows: TrainingRows, *, cutoffs: Sequence[Cutoff], grace_days: int, can_hear: bool, growing: Growing, folds: int = 2,
-    unfinished: TrainingRows | None = None,
-) -> Factors:  # fmt: skip
+    rows: TrainingRows, *, cutoffs: Sequence[Cutoff], grace_days: int, can_hear: bool, growing: Growing, folds: int = 2
+) -> Factors:
     """Returns the two factors learnt from `rows`, the rounds from up to `folds` purged folds inside them.
-
-    Rows whose windows are `unfinished` teach the trees alone, what has come of them so far: who leaves is learnt within
-    cutoffs, so that their shorter windows need no other level, and they tell of lately (docs/decisions/025).
 
     Raises:
         NotEnoughDataError: under 50 leavers or stayers.
@@ -124,8 +108,7 @@ def learn(
     rows, rolling = covered_folds(rows, cutoffs, grace_days=grace_days, count=folds)
     features, left, at = rows.features, rows.has_left, rows.at
     rounds = boosting.choose_rounds(features, y=left, at=at, folds=rolling, growing=growing, is_within=True)
-    taught = rows.joined(unfinished)
-    leave = boosting.fit(taught.features, y=taught.has_left, rounds=rounds.count, growing=growing, at=taught.at)
+    leave = boosting.fit(features, y=left, rounds=rounds.count, growing=growing, at=at)
     linear = fit_linear(features, y=left, at=at, weight=LINEAR_WEIGHT, categories=growing.categories)
     members = Members(rhythm_member(features, y=left, at=at), linear)
     some = rows.keep(enough_rows(at))

@@ -41,16 +41,6 @@ class View:
         """Returns the rows where `mask` is true."""
         return View(self.values, self.places, self.rows[mask])
 
-    def joined(self, other: View) -> View:
-        """Returns the rows of this view and then those of the other, by this one's columns.
-
-        Of one frame nothing is copied; of two the rows are.
-        """
-        if np.may_share_memory(self.values, other.values) and self.values.shape == other.values.shape:
-            return View(self.values, self.places, np.concatenate([self.rows, other.rows]))
-        values = np.concatenate([self.numbers(), other.select(self.columns).numbers()])
-        return View(values, {name: place for place, name in enumerate(self.columns)}, np.arange(len(values)))
-
     def select(self, columns: Sequence[str]) -> View:
         """Returns some columns, in the order given."""
         return View(self.values, {name: self.places[name] for name in columns}, self.rows)

@@ -13,8 +13,6 @@ from churn.tables.history import DAY
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 GRACE_DAYS = 30
 """A contract counts as renewed when the next one begins within this many days."""
-LEAST_OVER = 1 / 3
-"""So much of an outcome window must be over before what has come of it teaches (docs/decisions/025)."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -114,30 +112,6 @@ def training_cutoffs(
     before = (anchor.at - starts) // step
     after = (settled - closing_of(anchor, grace_days=grace_days)) // step
     return tuple(anchor.moved(every_days * number) for number in range(-before, after + 1))
-
-
-def later_cutoffs(train: Sequence[Cutoff], *, settled: int, every_days: int) -> tuple[Cutoff, ...]:
-    """Returns the cutoffs that go on where the training cutoffs end, `every_days` apart, their windows open at
-    `settled` and at least `LEAST_OVER` of each over."""
-    later = train[-1:]
-    while later and unfinished([later[-1].moved(every_days)], settled):
-        later = (*later, later[-1].moved(every_days))
-    return tuple(later[1:])
-
-
-def unfinished(train: Sequence[Cutoff], at: int) -> tuple[Cutoff, ...]:
-    """Returns the cutoffs whose windows are open at a moment, each with the whole days of its window that are over by
-    then for its horizon; those of which less than `LEAST_OVER` is over are left out.
-
-    >>> unfinished([Cutoff(number * 10 * DAY, 0, 30) for number in range(5)], 40 * DAY)[-1].horizon_days
-    10
-    """
-    over = ((cutoff, (at - cutoff.opens) // DAY) for cutoff in train)
-    return tuple(
-        Cutoff(cutoff.at, cutoff.gap_days, days)
-        for cutoff, days in over
-        if LEAST_OVER * cutoff.horizon_days <= days < cutoff.horizon_days
-    )
 
 
 def purged(train: Sequence[Cutoff], test: Cutoff, *, grace_days: int = 0) -> tuple[Cutoff, ...]:
