@@ -17,9 +17,9 @@ import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import brentq
 from scipy.special import expit, logit
-from threadpoolctl import threadpool_limits
 
 from churn.tables.history import DAY, Int64, moments_of
+from churn.timeline.solving import on_one_thread
 
 Floats = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
@@ -89,7 +89,7 @@ def fit_levels(margin: Floats, *, y: Bool, at: Int64) -> Levels:
     parts = np.split(order, np.flatnonzero(np.diff(place[order])) + 1)
     level = np.array([level_of(margin[rows], share=_share(y[rows])) for rows in parts])
     chance = np.array([1 / _spread(margin[rows] + found) for rows, found in zip(parts, level, strict=True)])
-    with threadpool_limits(limits=1):  # the last bits of LAPACK's sums depend on the number of its threads
+    with on_one_thread():  # the last bits of LAPACK's sums depend on the number of its threads
         factor = cho_factor(_likeness(moments, moments, first=int(moments[0])) + np.diag(chance + NOISE**2))
         ones, told = cho_solve(factor, np.column_stack([np.ones(len(level)), level])).T
         mean = float(told.sum() / ones.sum())
