@@ -14,14 +14,18 @@ from churn.models.ensemble import (
     LINEAR_WEIGHT,
     RHYTHM_FEATURE,
     RHYTHM_WEIGHT,
+    STEEPEST,
     Members,
     RhythmMember,
     ensemble_margin,
     rhythm_margin,
     rhythm_member,
+    steepness,
+    told_by_each,
+    weighted_mean,
 )
 from churn.models.factors import Factors
-from churn.models.levels import Levels
+from churn.models.levels import Levels, slope_of
 from churn.models.linear import LinearMember, fit_linear, linear_margin
 from churn.signals.recipes import Recipe
 
@@ -63,6 +67,30 @@ def test_a_member_that_is_missing_leaves_its_share_to_the_trees(members: Members
     told = members.rhythm.weight * rhythm_margin(FEATURES, members.rhythm)
     told += members.linear.weight * linear_margin(FEATURES, members.linear)
     np.testing.assert_allclose(rest, told, rtol=0, atol=1e-12)
+
+
+def test_the_mean_of_members_that_differ_is_made_as_steep_as_the_truth() -> None:
+    """Each of two members knows two of four causes, one of them in common, and is calibrated; cutoffs have levels."""
+    causes, at = RNG.normal(size=(4, 50_000)), np.arange(50_000) % 7
+    told = [(0.5, causes[0] + causes[1] + 9 * at), (0.5, causes[1] + causes[2] - at)]
+    left = RNG.random(50_000) < expit(causes.sum(axis=0) * 0.3 + 0.1 * at)
+    margin = weighted_mean(told)
+    assert steepness(told, at=at) == pytest.approx(4 / 3, abs=0.02)
+    assert slope_of(steepness(told, at=at) * margin, y=left, at=at)[0] == pytest.approx(0.3, abs=0.015)
+
+
+def test_members_that_agree_are_left_as_steep_as_they_are_and_quarrels_count_so_far_only() -> None:
+    odds, at = RNG.normal(size=1_000), np.zeros(1_000, np.int64)
+    assert steepness([(1.0, odds)], at=at) == 1.0
+    assert steepness([(0.75, odds), (0.25, odds + 5)], at=at) == pytest.approx(1.0)
+    assert steepness([(0.5, odds), (0.5, -odds)], at=at) == 1.0  # they leave nothing that could be steep
+    assert steepness([(0.5, odds), (0.5, -0.9 * odds)], at=at) == STEEPEST
+    assert steepness([(1.0, np.zeros(1_000))], at=at) == 1.0
+
+
+@pytest.mark.parametrize("members", [Members(), Members(RHYTHM), Members(RHYTHM, LINEAR)])
+def test_what_each_member_counts_adds_up_to_all(members: Members) -> None:
+    assert sum(weight for weight, _ in told_by_each(BOOSTER, FEATURES, members)) == 1.0
 
 
 def test_without_the_rhythms_feature_or_anything_in_it_the_rhythm_counts_nothing() -> None:

@@ -9,7 +9,8 @@ import pytest
 from made_factors import CUTOFFS, GROWING, RECIPES, learnt, signals, training_rows, with_spoken
 
 from churn.errors import NotEnoughDataError
-from churn.models.factors import MIN_LEAVERS, MIN_OF_EACH_VOICE, SLOPE, Factors, learn, predict
+from churn.models.ensemble import STEEPEST
+from churn.models.factors import MIN_LEAVERS, MIN_OF_EACH_VOICE, Factors, learn, predict
 from churn.models.matrix import matrix_of
 from churn.models.metrics import auroc
 
@@ -26,7 +27,7 @@ def test_two_factors_are_learnt_where_both_voices_are_heard(factors: Factors) ->
     assert factors.silent is not None
     assert factors.silent.booster is not None
     assert (factors.why_no_silent, factors.notes) == ("", ())
-    assert factors.slope == SLOPE
+    assert 1 < factors.slope < 1.3
     assert len(factors.levels.at) == len(CUTOFFS)
 
 
@@ -132,7 +133,7 @@ def test_fifty_of_each_are_enough() -> None:
     assert told.notes[0].startswith(
         "no purged fold with 30 leavers and as many stayers fits into the training: rounds by sample size"
     )
-    assert told.slope == SLOPE
+    assert 1 <= told.slope <= STEEPEST
 
 
 def test_one_cutoff_leaves_no_room_for_folds_and_says_so() -> None:
@@ -144,7 +145,7 @@ def test_one_cutoff_leaves_no_room_for_folds_and_says_so() -> None:
         can_hear=True,
         growing=GROWING,
     )
-    assert told.slope == SLOPE
+    assert 1 <= told.slope <= STEEPEST
     assert "no purged fold with 30 leavers" in told.notes[0]
 
 

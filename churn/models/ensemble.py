@@ -8,6 +8,7 @@ counts is fixed: a fold is one draw of a season, and weights chosen by it foreca
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import lightgbm as lgb
@@ -19,11 +20,14 @@ from churn.models.boosting import Floats, raw_margin
 from churn.models.levels import slope_of
 from churn.models.linear import LinearMember, linear_margin
 from churn.models.view import Signals, view_of
+from churn.tables.history import Int64, moments_of
 
 RHYTHM_FEATURE = "p_no_visit_or_gone"
 RHYTHM_WEIGHT = 0.25
 LINEAR_WEIGHT = 0.25
 _EDGE = 1e-4
+STEEPEST = 1.5
+"""Members that hardly agree at all know little, and what they know by heart is no truth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +90,48 @@ def rhythm_margin(features: Signals, member: RhythmMember) -> Floats:
 
 
 def ensemble_margin(booster: lgb.Booster, features: Signals, members: Members) -> Floats:
-    """Returns the raw margin of the leave factor before calibration, shape (rows,)."""
-    return blend(raw_margin(booster, features), features, members)
+    """Returns the raw margin of the leave factor before calibration, shape (rows,): its members' weighted mean."""
+    return weighted_mean(told_by_each(booster, features, members))
 
 
-def blend(trees: Floats, features: Signals, members: Members) -> Floats:
-    """Returns the weighted mean of the margins of the trees, of the rhythm and of the linear member on these rows."""
-    margin = trees
-    if members.weight_of_trees < 1:
-        margin = members.weight_of_trees * trees
+def told_by_each(booster: lgb.Booster, features: Signals, members: Members) -> list[tuple[float, Floats]]:
+    """Returns what each member counts, and its log odds per row, shape (rows,); the trees first."""
+    told = [(members.weight_of_trees, raw_margin(booster, features))]
     if members.rhythm.weight > 0:
-        margin = margin + members.rhythm.weight * rhythm_margin(features, members.rhythm)
+        told.append((members.rhythm.weight, rhythm_margin(features, members.rhythm)))
     if members.linear.weight > 0:
-        margin = margin + members.linear.weight * linear_margin(features, members.linear)
+        told.append((members.linear.weight, linear_margin(features, members.linear)))
+    return told
+
+
+def weighted_mean(told: Sequence[tuple[float, Floats]]) -> Floats:
+    """Returns the mean of the members' log odds, shape (rows,)."""
+    margin = told[0][0] * told[0][1]
+    for weight, odds in told[1:]:
+        margin = margin + weight * odds
     return margin
+
+
+def steepness(told: Sequence[tuple[float, Floats]], *, at: Int64) -> float:
+    """Returns how much steeper than the members' mean the truth is within cutoffs; from 1 to `STEEPEST`.
+
+    A calibrated member goes with the truth as far as it goes at all: their covariance is its own variance. The mean of
+    members that differ varies less than they do, and still goes with the truth as far as they do on the mean; so the
+    truth on the mean has the slope (mean of the members' variances) / (variance of their mean), which is 1 and how far
+    they disagree ("ambiguity": Krogh, Vedelsby, "Neural network ensembles", 1995). No outcome is asked.
+
+    Args:
+        told: what each member counts and says of the rows.
+        at: cutoff of each row, shape (rows,).
+    """
+    each = sum(weight * _spread_within(odds, at) for weight, odds in told)
+    mean = _spread_within(weighted_mean(told), at)
+    return float(min(max(each / mean, 1.0), STEEPEST)) if mean > 0 else 1.0
+
+
+def _spread_within(margin: Floats, at: Int64) -> float:
+    """The variance of a margin within cutoffs."""
+    _, place = moments_of(at)
+    count = np.bincount(place)
+    apart = margin - (np.bincount(place, weights=margin) / count)[place]
+    return float((apart * apart).mean())

@@ -15,7 +15,15 @@ from churn.models import boosting
 from churn.models.boosting import Bool, Floats, Growing
 from churn.models.calibration import Calibration, apply, fit_cautiously
 from churn.models.coverage import told_columns
-from churn.models.ensemble import LINEAR_WEIGHT, Members, ensemble_margin, rhythm_member
+from churn.models.ensemble import (
+    LINEAR_WEIGHT,
+    Members,
+    ensemble_margin,
+    rhythm_member,
+    steepness,
+    told_by_each,
+    weighted_mean,
+)
 from churn.models.levels import Levels, enough_rows, fit_levels
 from churn.models.linear import fit_linear
 from churn.models.view import Signals, view_of
@@ -24,9 +32,6 @@ from churn.timeline.cutoffs import Cutoff
 MIN_LEAVERS = 50
 MIN_OF_EACH_VOICE = 100
 """Under this many silent or vocal leavers the second factor is their constant share."""
-SLOPE = 1.08
-"""How much steeper than the members' mean the truth is within cutoffs: a mean of margins that differ is too cautious.
-No fold tells it better: what folds found had nothing to do with what the next window needed (docs/decisions/023)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +117,9 @@ def learn(
     linear = fit_linear(features, y=left, at=at, weight=LINEAR_WEIGHT, categories=growing.categories)
     members = Members(rhythm_member(features, y=left, at=at), linear)
     some = rows.keep(enough_rows(at))
-    levels = fit_levels(SLOPE * ensemble_margin(leave, some.features, members), y=some.has_left, at=some.at)
+    told = told_by_each(leave, some.features, members)
+    slope = steepness(told, at=some.at)
+    levels = fit_levels(slope * weighted_mean(told), y=some.has_left, at=some.at)
     notes = []
     if not rounds.judged:
         many = f"{boosting.MIN_OF_A_CLASS} leavers and as many stayers"
@@ -122,7 +129,7 @@ def learn(
         latest = rounds.judged[0].fold if rounds.judged else None
         silent, why, note = _learn_silent(rows, latest, rolling, growing=growing.untuned)
         notes += note
-    return Factors(leave, members, SLOPE, levels, silent, why, tuple(notes))
+    return Factors(leave, members, slope, levels, silent, why, tuple(notes))
 
 
 def predict(
