@@ -97,11 +97,11 @@ def test_few_customers_move_the_forecast_less_than_many() -> None:
 
 
 def test_far_from_all_that_was_seen_the_forecast_keeps_season_and_the_slope_of_age() -> None:
-    margin, left, at = rows_of([-1.0] * 6)
+    margin, left, at = rows_of([-1.0] * 24, each=2_000)
     levels = fit_levels(margin, y=left, at=at)
     far, doubled, again = (levels.forecast(times * 1461 * DAY) for times in (1_000, 2_000, 4_000))
     assert again - doubled == pytest.approx(doubled - far, abs=1e-4)  # twice the age, the same step
-    assert abs(levels.forecast(1461 * DAY) + 1.0) < 0.3
+    assert abs(levels.forecast(1461 * DAY) + 1.0) < 0.15
 
 
 def test_levels_that_rose_as_the_records_aged_are_expected_to_rise_on_but_ever_more_slowly() -> None:
@@ -111,6 +111,17 @@ def test_levels_that_rose_as_the_records_aged_are_expected_to_rise_on_but_ever_m
     told = [levels.forecast(month * 30 * DAY) for month in (29, 41, 53)]
     assert told[0] == pytest.approx(-1.4 + 0.4 * np.log1p(29 / 6), abs=0.08)
     assert 0 < told[2] - told[1] < told[1] - told[0] < 0.15
+
+
+def test_young_records_are_expected_to_age_and_old_ones_that_did_not_are_not() -> None:
+    """Four months at one level say nothing of age, so the rise that is usual is foretold; two years do."""
+    rises = []
+    for months in (4, 24):
+        margin, left, at = rows_of([-1.0] * months, each=2_000)
+        levels = fit_levels(margin, y=left, at=at)
+        rises.append(levels.forecast(int(at[-1]) + 180 * DAY) - levels.forecast(int(at[-1])))
+    assert 0.05 < rises[0] < 0.2
+    assert abs(rises[1]) < 0.03
 
 
 def test_a_slope_of_age_is_no_way_around_a_season() -> None:

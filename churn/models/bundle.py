@@ -32,10 +32,10 @@ from churn.tables.workfolder import work_folder
 from churn.timeline.mbg_nbd import MbgNbd
 from churn.timeline.rhythm import Prior
 
-SCHEMA = 6
+SCHEMA = 7
 """1 had no reference (scoring could not tell whether customers still look as they did in training), no voice model; 2
 calibrated the product of the two factors, not the second; 3 had no linear member; 4 one level for all
-times; 5 levels that did not age."""
+times; 5 levels that did not age; 6 levels that were not expected to rise."""
 GOLDEN_ROWS = 32
 _GOLDEN_AT = 1_700_000_000_000_000
 """A moment like any other, at which golden rows are scored."""

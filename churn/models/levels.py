@@ -28,11 +28,12 @@ SEASON, SEASON_WIDTH = 0.3, 1.0
 """How far seasons move the level (log odds), and how smoothly: radians of the year's circle, a radian being 58 days."""
 DRIFT, DRIFT_DAYS = 0.2, 480
 """How far the level wanders by itself (log odds), and after how many days it has forgotten most of where it was."""
-AGEING, YOUNG_DAYS = 0.25, 180
-"""How far the level moves as the records grow older: log odds for each unit of the logarithm of their age. They are
-taken to be YOUNG_DAYS old at the first cutoff. Young records hold only customers seen twice within a short time, who
-stay more often than that short time tells; without a slope the forecast takes this for a season or for what is
-usual, and is too low for years (docs/decisions/024)."""
+AGEING, AGEING_WIDTH, YOUNG_DAYS = 0.15, 0.2, 180
+"""How far the level rises as the records grow older, and how far a base may differ from that: log odds for each unit of
+the logarithm of their age. They are taken to be YOUNG_DAYS old at the first cutoff. Young records hold only customers
+seen twice within a short time, who stay more often than that short time tells; without a slope the forecast takes this
+for a season or for what is usual, and is too low for years (docs/decisions/024). Records are young everywhere at first,
+so a rise is what is expected before any level is known (docs/decisions/026)."""
 NOISE = 0.05
 """What a level differs from its neighbours' by, beyond the chance of who is in it (log odds)."""
 MOST_ROWS = 200_000
@@ -46,7 +47,7 @@ class Levels:
     """The forecast of the level at any moment, a sum over the cutoffs that were learnt from.
 
     Attributes:
-        mean: the level at no moment in particular, log odds.
+        mean: the level at no moment in particular, log odds; for records as young as at the first cutoff.
         at: the cutoffs, microseconds UTC.
         weight: what each counts, times how near it lies in time, in the year and in the records' age.
     """
@@ -68,8 +69,9 @@ class Levels:
         """
         if not self.at:
             return self.mean
-        near = _likeness(np.array([at], np.int64), np.array(self.at, np.int64), first=min(self.at))[0]
-        return self.mean + float((near * np.array(self.weight)).sum())
+        moment, first = np.array([at], np.int64), min(self.at)
+        near = _likeness(moment, np.array(self.at, np.int64), first=first)[0]
+        return self.mean + AGEING * float(_aged(moment, first=first)[0]) + float((near * np.array(self.weight)).sum())
 
 
 def fit_levels(margin: Floats, *, y: Bool, at: Int64) -> Levels:
@@ -85,13 +87,15 @@ def fit_levels(margin: Floats, *, y: Bool, at: Int64) -> Levels:
         at: cutoff of each row, microseconds UTC, shape (rows,).
     """
     moments, place = moments_of(at)
+    first = int(moments[0])
     order = np.argsort(place, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(place[order])) + 1)
     level = np.array([level_of(margin[rows], share=_share(y[rows])) for rows in parts])
     chance = np.array([1 / _spread(margin[rows] + found) for rows, found in zip(parts, level, strict=True)])
+    beyond_age = level - AGEING * _aged(moments, first=first)
     with on_one_thread():  # the last bits of LAPACK's sums depend on the number of its threads
-        factor = cho_factor(_likeness(moments, moments, first=int(moments[0])) + np.diag(chance + NOISE**2))
-        ones, told = cho_solve(factor, np.column_stack([np.ones(len(level)), level])).T
+        factor = cho_factor(_likeness(moments, moments, first=first) + np.diag(chance + NOISE**2))
+        ones, told = cho_solve(factor, np.column_stack([np.ones(len(level)), beyond_age])).T
         mean = float(told.sum() / ones.sum())
     return Levels(mean, tuple(moments.tolist()), tuple((told - mean * ones).tolist()))
 
@@ -191,7 +195,7 @@ def _likeness(one: Int64, other: Int64, *, first: int) -> Floats:
     season = np.exp(-2 * np.square(np.sin(np.pi * days / _YEAR) / SEASON_WIDTH))
     drift = np.exp(-days / DRIFT_DAYS)
     ageing = np.outer(_aged(one, first=first), _aged(other, first=first))
-    likeness: Floats = SEASON**2 * season + DRIFT**2 * drift + AGEING**2 * ageing
+    likeness: Floats = SEASON**2 * season + DRIFT**2 * drift + AGEING_WIDTH**2 * ageing
     return likeness
 
 
