@@ -11,6 +11,7 @@ from scipy.special import expit, logit
 from churn.drivers.contributions import explain
 from churn.models.boosting import Growing, fit, raw_margin
 from churn.models.ensemble import (
+    BELIEVED,
     LINEAR_WEIGHT,
     RHYTHM_FEATURE,
     RHYTHM_WEIGHT,
@@ -75,8 +76,10 @@ def test_the_mean_of_members_that_differ_is_made_as_steep_as_the_truth() -> None
     told = [(0.5, causes[0] + causes[1] + 9 * at), (0.5, causes[1] + causes[2] - at)]
     left = RNG.random(50_000) < expit(causes.sum(axis=0) * 0.3 + 0.1 * at)
     margin = weighted_mean(told)
-    assert steepness(told, at=at) == pytest.approx(4 / 3, abs=0.02)
-    assert slope_of(steepness(told, at=at) * margin, y=left, at=at)[0] == pytest.approx(0.3, abs=0.015)
+    believed = steepness(told, at=at)
+    assert believed == pytest.approx(1 + BELIEVED / 3, abs=0.02)
+    true = 1 + (believed - 1) / BELIEVED
+    assert slope_of(true * margin, y=left, at=at)[0] == pytest.approx(0.3, abs=0.015)
 
 
 def test_members_that_agree_are_left_as_steep_as_they_are_and_quarrels_count_so_far_only() -> None:

@@ -26,8 +26,9 @@ RHYTHM_FEATURE = "p_no_visit_or_gone"
 RHYTHM_WEIGHT = 0.25
 LINEAR_WEIGHT = 0.25
 _EDGE = 1e-4
-STEEPEST = 1.5
-"""Members that hardly agree at all know little, and what they know by heart is no truth."""
+BELIEVED, STEEPEST = 0.8, 1.4
+"""How much of the members' disagreement is taken for knowledge: the rest is what few rows taught each by chance; and
+how steep a mean is made at most: members that hardly agree at all know little (measured, docs/decisions/027)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +114,13 @@ def weighted_mean(told: Sequence[tuple[float, Floats]]) -> Floats:
 
 
 def steepness(told: Sequence[tuple[float, Floats]], *, at: Int64) -> float:
-    """Returns how much steeper than the members' mean the truth is within cutoffs; from 1 to `STEEPEST`.
+    """Returns how much steeper than the members' mean the truth is believed to be within cutoffs; 1 to `STEEPEST`.
 
     A calibrated member goes with the truth as far as it goes at all: their covariance is its own variance. The mean of
     members that differ varies less than they do, and still goes with the truth as far as they do on the mean; so the
     truth on the mean has the slope (mean of the members' variances) / (variance of their mean), which is 1 and how far
-    they disagree ("ambiguity": Krogh, Vedelsby, "Neural network ensembles", 1995). No outcome is asked.
+    they disagree ("ambiguity": Krogh, Vedelsby, "Neural network ensembles", 1995). No outcome is asked; of the
+    disagreement `BELIEVED` is counted.
 
     Args:
         told: what each member counts and says of the rows.
@@ -126,7 +128,7 @@ def steepness(told: Sequence[tuple[float, Floats]], *, at: Int64) -> float:
     """
     each = sum(weight * _spread_within(odds, at) for weight, odds in told)
     mean = _spread_within(weighted_mean(told), at)
-    return float(min(max(each / mean, 1.0), STEEPEST)) if mean > 0 else 1.0
+    return float(min(1 + BELIEVED * max(each / mean - 1, 0.0), STEEPEST)) if mean > 0 else 1.0
 
 
 def _spread_within(margin: Floats, at: Int64) -> float:
