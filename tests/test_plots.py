@@ -142,10 +142,19 @@ class TestCalibration:
     def test_the_interval_is_wilsons(self) -> None:
         from scipy.stats import binomtest
 
-        low, high = plots._wilson(np.array([0.0, 0.3]), np.array([20, 50]))
+        low, high = plots.wilson(np.array([0.0, 0.3]), np.array([20, 50]))
         for place, (found, count) in enumerate([(0, 20), (15, 50)]):
             expected = binomtest(found, count).proportion_ci(method="wilson")
             assert (low[place], high[place]) == pytest.approx((expected.low, expected.high))
+
+    def test_no_interval_ends_on_the_far_side_of_its_rate_whatever_the_number(self) -> None:
+        """Of 35 customers who all stay the lower end is 7e-18 by rounding, and a bar of negative length is no bar."""
+        counts = np.arange(1, 400)
+        for rate in (0.0, 1.0):
+            low, high = plots.wilson(np.full(len(counts), rate), counts)
+            assert ((low <= rate) & (rate <= high)).all()
+        probability = np.linspace(0.01, 0.6, 350)
+        assert plots.calibration(probability > 0.5, probability=probability).startswith(PNG)
 
 
 class TestDistribution:

@@ -142,7 +142,7 @@ def calibration(outcome: npt.ArrayLike, *, probability: npt.ArrayLike, bins: int
     groups = [part for part in np.array_split(order, bins) if part.size]
     predicted = np.array([p[part].mean() for part in groups])
     observed = np.array([left[part].mean() for part in groups])
-    low, high = _wilson(observed, np.array([part.size for part in groups]))
+    low, high = wilson(observed, np.array([part.size for part in groups]))
     with _canvas(height=4.4) as (figure, picture):
         axes = figure.subplots()
         top = 100 * min(1.0, 1.06 * float(max(predicted.max(initial=0.05), high.max(initial=0.05))))
@@ -341,9 +341,9 @@ def _legend(axes: Any, *, loc: str) -> None:
     axes.legend(loc=loc, handlelength=2.6)
 
 
-def _wilson(rate: Floats, count: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Returns the 95 % score interval of proportions."""
+def wilson(rate: Floats, count: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Returns the 95 % score interval of proportions; none ends on the far side of its rate, rounding or not."""
     squared = 1.959963984540054**2
     middle = (rate + squared / (2 * count)) / (1 + squared / count)
     reach = np.sqrt(squared * (rate * (1 - rate) / count + squared / (4 * count**2))) / (1 + squared / count)
-    return middle - reach, middle + reach
+    return np.minimum(middle - reach, rate), np.maximum(middle + reach, rate)
