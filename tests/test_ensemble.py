@@ -88,7 +88,7 @@ def test_members_that_agree_are_left_as_steep_as_they_are_and_quarrels_count_so_
     assert steepness([(0.75, odds), (0.25, odds + 5)], at=at) == pytest.approx(1.0)
     assert steepness([(0.5, odds), (0.5, -odds)], at=at) == 1.0  # they leave nothing that could be steep
     assert steepness([(0.5, odds), (0.5, -0.9 * odds)], at=at) == STEEPEST
-    assert steepness([(1.0, np.zeros(1_000))], at=at) == 1.0
+    assert steepness([(0.7, np.full(1_000, 0.1)), (0.3, np.full(1_000, 0.7))], at=at) == 1.0
 
 
 @pytest.mark.parametrize("members", [Members(), Members(RHYTHM), Members(RHYTHM, LINEAR)])
@@ -118,13 +118,15 @@ def test_a_rhythm_that_is_too_sure_is_held_back_to_what_it_was_worth() -> None:
     assert np.polyfit(2 * TRUTH, told, 1) == pytest.approx([member.slope, (1 - member.slope) * member.mean], abs=1e-3)
 
 
-def test_a_rhythm_that_ranks_the_wrong_way_round_tells_nobody_apart() -> None:
-    assert rhythm_member(FEATURES, y=~Y, at=np.zeros(ROWS, np.int64)).slope == 0.0
+def test_a_rhythm_that_ranks_the_wrong_way_round_counts_nothing() -> None:
+    assert rhythm_member(FEATURES, y=~Y, at=np.zeros(ROWS, np.int64)) == RhythmMember()
 
 
-def test_a_rhythm_that_can_not_be_judged_keeps_its_slope() -> None:
-    flat = FEATURES.assign(**{RHYTHM_FEATURE: np.float32(0.3)})
-    assert rhythm_member(flat, y=Y, at=np.zeros(ROWS, np.int64)).slope == 1.0
+def test_a_rhythm_that_is_the_same_for_everybody_at_a_cutoff_counts_nothing() -> None:
+    """Under contracts nobody has one of her own; with a quarter of the weight it would only make the others timid."""
+    at = np.arange(ROWS) % 3
+    flat = FEATURES.assign(**{RHYTHM_FEATURE: (0.3 + at / 10).astype(np.float32)})
+    assert rhythm_member(flat, y=Y, at=at) == RhythmMember()
 
 
 @pytest.mark.parametrize("members", [Members(), Members(RHYTHM), Members(linear=LINEAR), Members(TIMID, LINEAR)])

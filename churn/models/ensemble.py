@@ -26,7 +26,9 @@ RHYTHM_FEATURE = "p_no_visit_or_gone"
 RHYTHM_WEIGHT = 0.25
 LINEAR_WEIGHT = 0.25
 _EDGE = 1e-4
-BELIEVED, STEEPEST = 0.8, 1.4
+_FLAT = 1e-9
+"""Log odds that vary less than this within cutoffs (squared) are the same for everybody."""
+BELIEVED, STEEPEST = 0.8, 1.3
 """How much of the members' disagreement is taken for knowledge: the rest is what few rows taught each by chance; and
 how steep a mean is made at most: members that hardly agree at all know little (measured, docs/decisions/027)."""
 
@@ -64,8 +66,8 @@ def rhythm_member(
 ) -> RhythmMember:
     """Returns the rhythm as a member, with its mean over the training rows; without its feature it counts nothing.
 
-    Given who left and the cutoffs of the rows, its slope is theirs within cutoffs; 0 where it ranks them the wrong way
-    round.
+    Given who left and the cutoffs of the rows, its slope is theirs within cutoffs. Where it is the same for everybody,
+    as under contracts, or ranks them the wrong way round, it counts nothing, too: it would only make the others timid.
     """
     if RHYTHM_FEATURE not in features:
         return RhythmMember()
@@ -75,7 +77,9 @@ def rhythm_member(
     slope, is_told = 1.0, ~np.isnan(told)
     if y is not None and at is not None:
         found, _ = slope_of(told[is_told], y=y[is_told], at=at[is_told])
-        slope = slope if np.isnan(found) else max(found, 0.0)
+        slope = slope if np.isnan(found) else found
+        if slope <= 0 or _spread_within(told[is_told], at[is_told]) < _FLAT:
+            return RhythmMember()
     return RhythmMember(RHYTHM_WEIGHT, float(np.nanmean(told)), slope)
 
 
@@ -128,7 +132,7 @@ def steepness(told: Sequence[tuple[float, Floats]], *, at: Int64) -> float:
     """
     each = sum(weight * _spread_within(odds, at) for weight, odds in told)
     mean = _spread_within(weighted_mean(told), at)
-    return float(min(1 + BELIEVED * max(each / mean - 1, 0.0), STEEPEST)) if mean > 0 else 1.0
+    return float(min(1 + BELIEVED * max(each / mean - 1, 0.0), STEEPEST)) if mean > _FLAT else 1.0
 
 
 def _spread_within(margin: Floats, at: Int64) -> float:
