@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from churn.delivery.files import read_metadata, read_scores, write_scores
@@ -136,6 +136,7 @@ class TestScores:
             read_scores(tmp_path / f"a{suffix}")
 
     @settings(max_examples=25, deadline=None)
+    @example(ids=["0'=", "a'-b", "'a'=", "''=", "\n'+"])
     @given(
         ids=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1), min_size=1, max_size=5)
     )

@@ -31,7 +31,7 @@ ROWS_PER_GROUP = 100_000
 """Rows that are written at once; a row group in Parquet."""
 # A spreadsheet runs a cell that begins so; one more apostrophe makes it text, and reading takes one away again.
 _FORMULA = re.compile(r"(?='*[=+\-@\t\r\n])")
-_NEUTRALISED = re.compile(r"'(?='*[=+\-@\t\r\n])")
+_NEUTRALISED = re.compile(r"\A'(?='*[=+\-@\t\r\n])")
 
 
 def write_scores(
