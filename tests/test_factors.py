@@ -9,13 +9,19 @@ import pytest
 from made_factors import CUTOFFS, GROWING, RECIPES, learnt, signals, training_rows, with_spoken
 
 from churn.errors import NotEnoughDataError
-from churn.models.ensemble import STEEPEST
-from churn.models.factors import MIN_LEAVERS, MIN_OF_EACH_VOICE, Factors, learn, predict
+from churn.models.ensemble import steepness, told_by_each
+from churn.models.factors import MIN_LEAVERS, MIN_OF_EACH_VOICE, Factors, TrainingRows, learn, predict
 from churn.models.matrix import matrix_of
 from churn.models.metrics import auroc
+from churn.models.view import view_of
 
 NEXT = CUTOFFS[-1].moved(30).at
 STATUSES = ("quiet", "already_vocal", "unobservable")
+
+
+def slope_told(factors: Factors, rows: TrainingRows) -> float:
+    """How steep the members' disagreement on all of the rows says that their mean should be."""
+    return steepness(told_by_each(factors.leave, view_of(rows.features), factors.members), at=rows.at)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +33,7 @@ def test_two_factors_are_learnt_where_both_voices_are_heard(factors: Factors) ->
     assert factors.silent is not None
     assert factors.silent.booster is not None
     assert (factors.why_no_silent, factors.notes) == ("", ())
-    assert 1 < factors.slope < 1.3
+    assert factors.slope == slope_told(factors, training_rows(6_000)) > 1
     assert len(factors.levels.at) == len(CUTOFFS)
 
 
@@ -129,23 +135,25 @@ def test_fewer_than_fifty_of_a_class_are_refused_before_anything_is_fitted(
 
 def test_fifty_of_each_are_enough() -> None:
     rows = training_rows(100)
-    told = learnt(replace(rows, has_left=np.arange(100) % 2 == 0))
+    rows = replace(rows, has_left=np.arange(100) % 2 == 0)
+    told = learnt(rows)
     assert told.notes[0].startswith(
         "no purged fold with 30 leavers and as many stayers fits into the training: rounds by sample size"
     )
-    assert 1 <= told.slope <= STEEPEST
+    assert told.slope == slope_told(told, rows)
 
 
 def test_one_cutoff_leaves_no_room_for_folds_and_says_so() -> None:
     rows = training_rows()
+    rows = replace(rows, at=np.zeros(len(rows.at), np.int64))
     told = learn(
-        replace(rows, at=np.zeros(len(rows.at), np.int64)),
+        rows,
         cutoffs=CUTOFFS[:1],
         grace_days=0,
         can_hear=True,
         growing=GROWING,
     )
-    assert 1 <= told.slope <= STEEPEST
+    assert told.slope == slope_told(told, rows)
     assert "no purged fold with 30 leavers" in told.notes[0]
 
 

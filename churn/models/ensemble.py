@@ -38,7 +38,7 @@ class RhythmMember:
     """What the base's rhythm counts in the ensemble.
 
     Attributes:
-        weight: of its log odds; 0 where its signal is missing.
+        weight: of its log odds; 0 where its signal is missing or tells nobody apart.
         mean: its mean log odds over the training rows: what it says of nobody in particular.
         slope: how steep its log odds turned out about that mean: MBG/NBD is too sure where it doesn't fit the base.
     """
