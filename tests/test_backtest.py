@@ -131,6 +131,40 @@ def test_what_became_known_after_the_test_cutoff_teaches_nothing(small: Made) ->
         assert (told.has_left == rows.has_left)[is_other].all(), "and nobody else changes"
 
 
+def test_windows_that_are_open_tell_what_was_known_by_then_and_nothing_that_came_after(small: Made) -> None:
+    material = small.material
+    bought = material.known.tables["transactions"]
+    clocks = [bought[name].cast(pa.int64()).to_numpy() for name in ("time", "available_at")]
+    for test in small.schedule.tests:
+        rows, _, _ = material.training_rows(test.at)
+        told = rows.so_far
+        assert told is not None
+        assert len(told.at) == len(told.after) == len(told.features)
+        assert len(told.before) == len(rows.at)
+        assert set(told.at) == set(told.days)
+        assert all(28 / 3 <= days < 28 for days in told.days.values())
+        over = np.array([told.days[moment] for moment in told.at.tolist()])
+        assert 0.2 < (told.after <= over).mean() < 1
+        assert (told.after[np.isfinite(told.after)] <= over[np.isfinite(told.after)]).all(), (
+            "what comes later is unknown"
+        )
+        is_visible = (clocks[0] < test.at) & (clocks[1] <= test.at)
+        cut = with_tables(material, transactions=bought.filter(pa.array(is_visible))).training_rows(test.at)[0].so_far
+        assert cut is not None
+        np.testing.assert_array_equal(cut.after, told.after)
+        np.testing.assert_array_equal(cut.before, told.before)
+
+
+def test_the_level_follows_what_has_come_so_far(small: Made) -> None:
+    """Nobody comes in the last three weeks before the test: the level of the windows to come is higher for it."""
+    material, test = small.material, small.schedule.tests[0]
+    bought = material.known.tables["transactions"]
+    is_kept = bought["time"].cast(pa.int64()).to_numpy() < test.at - 21 * DAY
+    empty = with_tables(material, transactions=bought.filter(pa.array(is_kept)))
+    usual, raised = (learn_by(one, test.at, columns=list(small.material.features)) for one in (material, empty))
+    assert raised.levels.forecast(test.at) > usual.levels.forecast(test.at) + 0.1
+
+
 def test_treated_customers_teach_nothing_on_request(small: Made) -> None:
     """One call: she is left out at every cutoff in whose window it falls, and at those up to a horizon after it."""
     material, test = small.material, small.schedule.tests[0]
@@ -154,6 +188,14 @@ def test_treated_customers_teach_nothing_on_request(small: Made) -> None:
     assert len(gone) >= 3
     assert len(everybody.at) - len(left_out.at) == len(gone), "and nobody else is"
     assert len(left_out.features) == len(left_out.at) == len(rest)
+    late = with_tables(material, treatments=calls.set_column(1, "time", pa.array([test.at - DAY]).cast(clock.type)))
+    everybody_so_far, few = (
+        replace(late, leave_out_treated=on).training_rows(test.at)[0].so_far for on in (False, True)
+    )
+    assert everybody_so_far is not None
+    assert few is not None
+    hers = (material.frame["customer"] == code) & material.frame["at"].isin(list(few.days))
+    assert len(everybody_so_far.at) - len(few.at) == hers.sum() > 0
 
 
 def test_nobody_to_test_on_is_named_before_anything_is_learnt(small: Made) -> None:

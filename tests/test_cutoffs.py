@@ -16,9 +16,11 @@ from churn.timeline.cutoffs import (
     Cutoff,
     checked_tests,
     closing_of,
+    later_cutoffs,
     microseconds,
     proposed_tests,
     purged,
+    still_open,
     training_cutoffs,
 )
 
@@ -129,3 +131,32 @@ def test_one_training_window_closes_exactly_at_the_first_test() -> None:
 def test_without_room_there_are_no_training_cutoffs() -> None:
     test = cutoff("2024-06-01", horizon=28)
     assert training_cutoffs(test, starts=moment("2024-05-25"), settled=moment("2024-06-20"), every_days=7) == ()
+
+
+def test_a_window_is_still_open_from_a_third_of_it_until_it_closes() -> None:
+    one = cutoff("2024-03-01", gap=7, horizon=30)
+    third, closes = moment("2024-03-18"), moment("2024-04-07")
+    assert [bool(still_open([one], at)) for at in (third - 1, third, closes - 1, closes)] == [False, True, True, False]
+
+
+@given(
+    every=st.integers(1, 40), horizon=st.integers(3, 60), gap=st.integers(0, 40), room=st.integers(0, 400),
+)  # fmt: skip
+def test_later_cutoffs_go_on_where_the_training_ends_until_too_little_of_a_window_is_over(
+    every: int, horizon: int, gap: int, room: int
+) -> None:
+    first = Cutoff((400 + gap) * DAY, gap, horizon)
+    settled = first.at + (gap + horizon + room) * DAY
+    train = training_cutoffs(first, starts=0, settled=settled, every_days=every)
+    later = later_cutoffs(train, settled=settled, every_days=every)
+    assert still_open(train, settled) == ()
+    assert later == still_open(later, settled)
+    both = [*train, *later]
+    assert all(after.at - before.at == every * DAY for before, after in zip(both[-1:-1], both[1:], strict=False))
+    if train:
+        beyond = (later or train)[-1].moved(every)
+        assert not still_open([beyond], settled)
+
+
+def test_without_a_training_cutoff_there_is_none_later() -> None:
+    assert later_cutoffs((), settled=moment("2024-01-01"), every_days=7) == ()

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from churn.models.boosting import Growing, choose_rounds, fit, raw_margin, rolling_folds
 from churn.models.factors import TrainingRows, learn, predict
-from churn.models.levels import Levels, enough_rows, fit_levels, level_of, slope_of, starts_of, within
+from churn.models.levels import Levels, OpenWindow, enough_rows, fit_levels, level_of, slope_of, starts_of, within
 from churn.models.linear import fit_linear, linear_margin
 from churn.tables.history import DAY
 from churn.timeline.cutoffs import Cutoff
@@ -73,7 +73,7 @@ def test_enough_rows_are_of_every_cutoff_alike_however_the_rows_lie() -> None:
 def test_what_was_a_year_ago_comes_again() -> None:
     season = [0.5 * np.sin(2 * np.pi * 30 * month / 365.25) - 1 for month in range(30)]
     margin, left, at = rows_of(season[:24], each=2_000)
-    levels = fit_levels(margin, y=left, at=at)
+    levels = fit_levels(margin, y=left, at=at, window=30)
     told = [levels.forecast(month * 30 * DAY) for month in range(24, 30)]
     assert np.abs(np.subtract(told, season[24:])).max() < 0.15
     assert np.ptp(told) > 0.3
@@ -81,7 +81,7 @@ def test_what_was_a_year_ago_comes_again() -> None:
 
 def test_without_a_year_the_forecast_lies_between_lately_and_the_mean() -> None:
     margin, left, at = rows_of([-2.0, -2.0, -1.0, -1.0], each=5_000)
-    told = fit_levels(margin, y=left, at=at).forecast(6 * 30 * DAY)
+    told = fit_levels(margin, y=left, at=at, window=30).forecast(4 * 30 * DAY)
     assert -1.5 < told < -1.0
 
 
@@ -91,14 +91,14 @@ def test_few_customers_move_the_forecast_less_than_many() -> None:
         margin, _, at = rows_of([0.0] * 6, each=each)
         left = np.tile(np.arange(each) % 10 < 3, 6)
         left[-each:] = np.arange(each) % 10 < 6
-        levels = fit_levels(0 * margin, y=left, at=at)
+        levels = fit_levels(0 * margin, y=left, at=at, window=30)
         told.append(levels.forecast(int(at[-1])) - levels.forecast(0))
     assert 0 < told[0] < told[1]
 
 
 def test_far_from_all_that_was_seen_the_forecast_keeps_season_and_the_slope_of_age() -> None:
     margin, left, at = rows_of([-1.0] * 24, each=2_000)
-    levels = fit_levels(margin, y=left, at=at)
+    levels = fit_levels(margin, y=left, at=at, window=30)
     far, doubled, again = (levels.forecast(times * 1461 * DAY) for times in (1_000, 2_000, 4_000))
     assert again - doubled == pytest.approx(doubled - far, abs=1e-4)  # twice the age, the same step
     assert abs(levels.forecast(1461 * DAY) + 1.0) < 0.15
@@ -107,42 +107,96 @@ def test_far_from_all_that_was_seen_the_forecast_keeps_season_and_the_slope_of_a
 def test_levels_that_rose_as_the_records_aged_are_expected_to_rise_on_but_ever_more_slowly() -> None:
     margin, left, at = rows_of([-1.4 + 0.4 * np.log1p(month / 6) for month in range(30)], each=2_000)
     known = at < 24 * 30 * DAY
-    levels = fit_levels(margin[known], y=left[known], at=at[known])
-    told = [levels.forecast(month * 30 * DAY) for month in (29, 41, 53)]
-    assert told[0] == pytest.approx(-1.4 + 0.4 * np.log1p(29 / 6), abs=0.08)
-    assert 0 < told[2] - told[1] < told[1] - told[0] < 0.15
+    levels = fit_levels(margin[known], y=left[known], at=at[known], window=30)
+    assert levels.forecast(29 * 30 * DAY) == pytest.approx(-1.4 + 0.4 * np.log1p(29 / 6), abs=0.08)
+    later = [levels.forecast(int((2 + years) * 365.25 * DAY)) for years in (1, 2, 3, 4)]
+    steps = np.diff(later)
+    assert (steps > 0).all()
+    assert (np.diff(steps) < 0).all()
+    assert steps.max() < 0.15
 
 
-def test_young_records_are_expected_to_age_and_old_ones_that_did_not_are_not() -> None:
-    """Four months at one level say nothing of age, so the rise that is usual is foretold; two years do."""
-    rises = []
-    for months in (4, 24):
-        margin, left, at = rows_of([-1.0] * months, each=2_000)
-        levels = fit_levels(margin, y=left, at=at)
-        rises.append(levels.forecast(int(at[-1]) + 180 * DAY) - levels.forecast(int(at[-1])))
-    assert 0.05 < rises[0] < 0.2
-    assert abs(rises[1]) < 0.03
+WINDOW = 60.0
+
+
+def comings(rates: np.ndarray, *, each: int = 3_000, every: int = 20, seed: int = 3):
+    """Rows of cutoffs `every` days apart, each with a margin and the days until she comes: cutoff, margin, days.
+
+    The rate of coming is that of the day on which the cutoff's window opens, times who she is.
+    """
+    rng = np.random.default_rng(seed)
+    at = np.repeat(np.arange(len(rates)) * every * DAY, each)
+    margin = rng.normal(0, 0.7, len(at))
+    days = rng.exponential(1 / (np.repeat(rates, each) * np.exp(-margin)))
+    return at, margin, days
+
+
+def nowcast(rates: np.ndarray, *, is_asked: bool, every: int = 20) -> tuple[float, float]:
+    """The level forecast for the last cutoff from what is over before it, and open windows where asked; its truth."""
+    at, margin, days = comings(rates, every=every)
+    now = int(at[-1])
+    is_over = at + WINDOW * DAY <= now
+    is_absent = days >= WINDOW
+    asked = [
+        OpenWindow(int(moment), (now - moment) / DAY, margin[at == moment],
+                   (days > (now - moment) / DAY)[at == moment], (days > (now - moment) / DAY)[is_over])
+        for moment in np.unique(at[~is_over & (at < now)])
+    ] if is_asked else []  # fmt: skip
+    levels = fit_levels(margin[is_over], y=is_absent[is_over], at=at[is_over], window=WINDOW, still_open=asked)
+    last = at == now
+    return levels.forecast(now), level_of(margin[last], share=float(is_absent[last].mean()))
+
+
+def test_fewer_who_came_so_far_of_open_windows_raise_the_level_before_any_is_over() -> None:
+    """After eight months of one rate, in the last fifty days customers come a third less often."""
+    rates = np.full(12, 1 / 30)
+    rates[-3:] *= 2 / 3
+    (blind, truth), (told, _) = (nowcast(rates, is_asked=is_asked) for is_asked in (False, True))
+    assert truth - blind > 0.5
+    assert told - blind > 0.4 * (truth - blind)
+
+
+def test_open_windows_in_which_nothing_is_new_move_no_level() -> None:
+    (blind, truth), (told, _) = (nowcast(np.full(30, 1 / 30), is_asked=is_asked) for is_asked in (False, True))
+    assert told == pytest.approx(blind, abs=0.06)
+    assert told == pytest.approx(truth, abs=0.1)
+
+
+def test_a_window_s_first_days_that_are_always_empty_say_nothing() -> None:
+    """Where nobody ever comes so soon, that nobody has tells nothing of who will."""
+    margin, left, at = rows_of([-1.0] * 6, each=2_000)
+    nobody_came = np.ones(len(margin), bool)
+    open_one = OpenWindow(6 * 30 * DAY, 10.0, margin[:500], nobody_came[:500], nobody_came)
+    told = fit_levels(margin, y=left, at=at, window=30, still_open=[open_one]).forecast(7 * 30 * DAY)
+    assert told == pytest.approx(fit_levels(margin, y=left, at=at, window=30).forecast(7 * 30 * DAY), abs=0.15)
 
 
 def test_a_slope_of_age_is_no_way_around_a_season() -> None:
     """Half a year that falls is a season rather than a base that gets ever better with age."""
     margin, left, at = rows_of([-0.5, -0.7, -0.9, -1.1, -1.3, -1.5], each=2_000)
-    levels = fit_levels(margin, y=left, at=at)
+    levels = fit_levels(margin, y=left, at=at, window=30)
     assert levels.forecast(12 * 30 * DAY) > -1.3
 
 
 def test_the_order_of_rows_changes_nothing_that_matters() -> None:
     margin, left, at = rows_of([-1.0, 0.0, 0.5])
     turned = np.random.default_rng(2).permutation(len(margin))
-    one, other = fit_levels(margin, y=left, at=at), fit_levels(margin[turned], y=left[turned], at=at[turned])
+    one, other = (
+        fit_levels(margin, y=left, at=at, window=30),
+        fit_levels(margin[turned], y=left[turned], at=at[turned], window=30),
+    )
     assert one.at == other.at
     assert other.weight == pytest.approx(one.weight, abs=1e-9)
 
 
-@pytest.mark.parametrize(("at", "weight"), [((1,), ()), ((1,), (np.nan,))])
-def test_levels_that_are_none_are_refused(at: tuple[int, ...], weight: tuple[float, ...]) -> None:
-    with pytest.raises(ValueError, match="one finite weight for each cutoff"):
-        Levels(0.0, at, weight)
+@pytest.mark.parametrize(
+    ("at", "days", "weight"), [((1,), (30.0,), ()), ((1,), (), (0.0,)), ((1,), (30.0,), (np.nan,))]
+)
+def test_levels_that_are_none_are_refused(
+    at: tuple[int, ...], days: tuple[float, ...], weight: tuple[float, ...]
+) -> None:
+    with pytest.raises(ValueError, match="one finite weight and length for each window"):
+        Levels(0.0, 30.0, at, days, weight)
 
 
 def dated_rows(levels: list[float], *, every: int = 30) -> tuple[TrainingRows, list[Cutoff]]:

@@ -5,15 +5,26 @@ from __future__ import annotations
 import datetime as dt
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from made_histories import Tables, cutoff, every, known_of, moment, purchases, table, who
 
-from churn.models.frame import outcomes_of, rows_at
+from churn.models.frame import came_after, outcomes_of, rows_at
 from churn.models.known import Known
 from churn.models.target import Target
+from churn.tables.history import NEVER
 from churn.timeline.cutoffs import Cutoff
-from churn.timeline.outcomes import VOICE_DAYS, has_lapsed, has_left, has_left_partly, spoke, voice_starts, voice_status
+from churn.timeline.outcomes import (
+    VOICE_DAYS,
+    first_coming,
+    has_lapsed,
+    has_left,
+    has_left_partly,
+    spoke,
+    voice_starts,
+    voice_status,
+)
 from churn.timeline.rhythm import Prior, pace
 
 AT = cutoff("2024-06-01", horizon=28, gap=7)
@@ -21,6 +32,7 @@ OPENS, CLOSES = "2024-06-08", "2024-07-06"
 LATER = moment("2025-01-01")
 PAST = every(7, first="2024-01-01", until="2024-06-01")
 PRIOR = Prior(1.0, 10.0)
+TARGET = Target("purchases", 28, 7, "rhythm", "hard", "UTC")
 
 
 def leavers(known: Known, *, at: Cutoff = AT, known_by: int = LATER) -> set[str]:
@@ -64,6 +76,38 @@ def test_a_row_of_the_window_counts_only_once_it_is_known() -> None:
     known = known_of({"transactions": table("transactions", "customer_id time available_at amount", *rows)})
     assert leavers(known, known_by=moment("2024-08-01") - 1) == {"ana"}
     assert leavers(known, known_by=moment("2024-08-01")) == set()
+
+
+@pytest.mark.parametrize(
+    ("visit", "known_by", "is_known"),
+    [
+        ("2024-06-10", "2024-06-10", False),  # at the moment of learning: not past yet
+        ("2024-06-09T23:59:59.999999", "2024-06-10", True),
+        ("2024-06-07T23:59:59.999999", "2024-06-10", False),  # in the gap
+        (OPENS, "2024-06-10", True),
+        ("2024-07-05T23:59:59.999999", "2024-08-01", True),
+        (CLOSES, "2024-08-01", False),
+    ],
+)
+def test_who_came_so_far_is_who_came_in_the_window_before_the_moment(visit: str, known_by: str, is_known: bool) -> None:
+    known = known_of({"transactions": purchases(ana=f"{PAST} {visit}")})
+    first = first_coming(known.active, AT, known_by=moment(known_by))
+    assert (first < NEVER).tolist() == [is_known]
+
+
+def test_coming_counts_from_when_it_was_known_and_by_the_first_row_that_was() -> None:
+    """Her first order of the window arrives late; one that came after it was known earlier."""
+    rows = [f"ana {OPENS} 2024-08-01 1.00", "ana 2024-06-20 2024-06-25 1.00", "bea 2024-06-12 2024-06-12 1.00"]
+    known = known_of({"transactions": table("transactions", "customer_id time available_at amount", *rows)})
+    told = {
+        by: first_coming(known.active, AT, known_by=moment(by)) for by in ("2024-06-24", "2024-06-25", "2024-09-01")
+    }
+    bea = moment("2024-06-12") + 1  # a row at the very moment is future
+    assert told["2024-06-24"].tolist() == [NEVER, bea]
+    assert told["2024-06-25"].tolist() == told["2024-09-01"].tolist() == [moment("2024-06-25"), bea]
+    frame = pd.DataFrame({"customer": [1, 0], "at": AT.at})
+    after = came_after(known, TARGET, frame, known_by=moment("2024-06-24"))
+    assert after.tolist() == [pytest.approx(4, abs=1e-9), np.inf]
 
 
 def test_partial_leaving_is_coming_far_less_than_before() -> None:

@@ -12,7 +12,15 @@ from churn.models.frame import learn_prior, why_not
 from churn.models.known import Known
 from churn.models.target import Target, target_of
 from churn.tables.history import DAY
-from churn.timeline.cutoffs import Cutoff, checked_tests, microseconds, moment_of, proposed_tests, training_cutoffs
+from churn.timeline.cutoffs import (
+    Cutoff,
+    checked_tests,
+    later_cutoffs,
+    microseconds,
+    moment_of,
+    proposed_tests,
+    training_cutoffs,
+)
 from churn.timeline.horizon import propose_horizon
 from churn.timeline.population import ELIGIBLE
 
@@ -28,6 +36,7 @@ class Schedule:
         target: what is predicted, with its horizon.
         tests: the test cutoffs, in time order.
         cutoffs: the cutoffs to learn from, in time order.
+        later: those after them, whose windows are still open where the data ends; they tell levels alone.
         every_days: days between them.
         horizon: how the horizon was found, for the record: proposed or set, and the candidates.
     """
@@ -35,6 +44,7 @@ class Schedule:
     target: Target
     tests: tuple[Cutoff, ...]
     cutoffs: tuple[Cutoff, ...]
+    later: tuple[Cutoff, ...]
     every_days: int
     horizon: dict[str, Any]
 
@@ -68,7 +78,8 @@ def schedule_of(config: Config, known: Known) -> Schedule:
         "days": target.horizon_days,
         "candidates": [{**asdict(candidate), "is_good": candidate.is_good} for candidate in candidates],
     }
-    return Schedule(target, tests, cutoffs, every, horizon)
+    later = () if target.is_contractual else later_cutoffs(cutoffs, settled=known.settled, every_days=every)
+    return Schedule(target, tests, cutoffs, later, every, horizon)
 
 
 def _every_days(known: Known, target: Target, first_test: Cutoff, starts: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -19,13 +19,14 @@ from churn.models.baselines import (
     silence_rule,
 )
 from churn.models.boosting import Growing
-from churn.models.factors import Factors, TrainingRows, learn, predict
-from churn.models.frame import everybody_at, outcomes_of
+from churn.models.factors import Factors, SoFar, TrainingRows, learn, predict
+from churn.models.frame import came_after, everybody_at, outcomes_of, treated_since
 from churn.models.known import Known
 from churn.models.target import Target
 from churn.models.view import View, view_of
+from churn.tables.history import DAY
 from churn.tables.memory import give_back
-from churn.timeline.cutoffs import Cutoff, purged
+from churn.timeline.cutoffs import Cutoff, purged, still_open
 from churn.timeline.rhythm import Prior
 
 SILENCE_BASELINES = ("p_leave_alone", "p_leave_x_share", "silence_rule")
@@ -41,7 +42,7 @@ class Material:
         prior: the base's rhythm, learnt before the first test cutoff.
         frame: one row per eligible customer and cutoff (`models.frame.rows`).
         features: the signals of those rows.
-        cutoffs: the training cutoffs, in time order.
+        cutoffs: the training cutoffs, in time order; the windows of the last may still be open where the data ends.
         leave_out_treated: whether rows of customers treated before or in the outcome window teach nothing.
         growing: seed, threads and categories of the trees.
     """
@@ -74,17 +75,37 @@ class Material:
             has_left=told["has_left"].to_numpy(),
             is_quiet=(frame["voice_status"] == "quiet").to_numpy(),
             has_spoken=told["has_spoken"].to_numpy(),
+            so_far=self._so_far(by, frame),
         )
         return rows, cutoffs, frame
+
+    def _so_far(self, by: int, before: pd.DataFrame) -> SoFar | None:
+        """What has come by the moment `by` of cutoffs whose windows are not over, and in as many days `before`.
+
+        Of contracts None: whether one is renewed shows at its end alone.
+        """
+        days = {cutoff.at: (by - cutoff.opens) / DAY for cutoff in still_open(self.cutoffs, by)}
+        is_open = np.isin(self.frame["at"], list(days))
+        if self.leave_out_treated:
+            frame = self.frame[is_open]
+            is_open[is_open] = ~(frame["is_treated"] | treated_since(self.known, self.target, frame, known_by=by))
+        if self.target.is_contractual or not is_open.any():
+            return None
+        frame = self.frame[is_open]
+        after, after_before = (came_after(self.known, self.target, part, known_by=by) for part in (frame, before))
+        at = frame["at"].to_numpy()
+        here = set(at.tolist())
+        return SoFar(
+            features=view_of(self.features).keep(is_open), at=at, after=after, before=after_before,
+            days={moment: over for moment, over in days.items() if moment in here},
+        )  # fmt: skip
 
 
 def learn_by(material: Material, by: int, *, columns: Sequence[str] | None = None) -> Factors:
     """Returns the two factors as they could be learnt at the moment `by`, from all signals or from some `columns`."""
     rows, cutoffs, _ = material.training_rows(by)
     if columns is not None:
-        rows = TrainingRows(
-            view_of(rows.features).select(columns), rows.at, rows.has_left, rows.is_quiet, rows.has_spoken
-        )
+        rows = replace(rows, features=view_of(rows.features).select(columns))
     return learn(
         rows, cutoffs=cutoffs, grace_days=material.target.grace_days, can_hear=material.known.has_voice,
         growing=material.growing, folds=2 if columns is None else 1,

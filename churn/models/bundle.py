@@ -32,10 +32,10 @@ from churn.tables.workfolder import work_folder
 from churn.timeline.mbg_nbd import MbgNbd
 from churn.timeline.rhythm import Prior
 
-SCHEMA = 7
+SCHEMA = 8
 """1 had no reference (scoring could not tell whether customers still look as they did in training), no voice model; 2
 calibrated the product of the two factors, not the second; 3 had no linear member; 4 one level for all
-times; 5 levels that did not age; 6 levels that were not expected to rise."""
+times; 5 levels that did not age; 6 and 7 levels that asked no open windows."""
 GOLDEN_ROWS = 32
 _GOLDEN_AT = 1_700_000_000_000_000
 """A moment like any other, at which golden rows are scored."""
@@ -339,7 +339,7 @@ def _parsed(content: dict[str, Any], texts: dict[str, str]) -> Bundle:
             leave,
             _members_parsed(content, names),
             _slope_parsed(content["slope"]),
-            Levels(levels["mean"], tuple(levels["at"]), tuple(levels["weight"])),
+            Levels(levels["mean"], levels["window"], *(tuple(levels[name]) for name in ("at", "days", "weight"))),
             silent,
             content["why_no_silent"],
             tuple(content["notes"]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import lightgbm as lgb
@@ -24,7 +24,7 @@ from churn.models.ensemble import (
     told_by_each,
     weighted_mean,
 )
-from churn.models.levels import Levels, enough_rows, fit_levels
+from churn.models.levels import Levels, OpenWindow, enough_rows, fit_levels
 from churn.models.linear import fit_linear
 from churn.models.view import Signals, view_of
 from churn.timeline.cutoffs import Cutoff
@@ -77,6 +77,25 @@ class Factors:
 
 
 @dataclass(frozen=True, slots=True)
+class SoFar:
+    """What has come, by the moment of learning, of cutoffs whose outcome windows are not over: it tells levels alone.
+
+    Attributes:
+        features: the signals of their rows, shape (rows, signals).
+        at: cutoff of each of them, microseconds UTC.
+        after: when she was known to have come, days from the window's opening; infinity where she hasn't so far.
+        before: the same of the rows that are learnt from.
+        days: of each open cutoff, how many days of its window are over.
+    """
+
+    features: Signals
+    at: npt.NDArray[np.int64]
+    after: Floats
+    before: Floats
+    days: Mapping[int, float]
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingRows:
     """Rows to learn from, aligned with one another and sorted by (customer, cutoff).
 
@@ -86,6 +105,7 @@ class TrainingRows:
         has_left: the first outcome.
         is_quiet: whether she was quiet (eligible, observable, no voice before) at the cutoff.
         has_spoken: whether she spoke between the cutoff and the close of the window.
+        so_far: what has come of later cutoffs whose windows aren't over; None where it isn't asked.
     """
 
     features: Signals
@@ -93,12 +113,16 @@ class TrainingRows:
     has_left: Bool
     is_quiet: Bool
     has_spoken: Bool
+    so_far: SoFar | None = None
 
     def keep(self, mask: Bool, columns: Sequence[str] | None = None) -> TrainingRows:
         """Returns the rows where `mask` is true, with all features or some `columns`."""
         features = view_of(self.features)
         kept = (features if columns is None else features.select(columns)).keep(mask)
-        return TrainingRows(kept, self.at[mask], self.has_left[mask], self.is_quiet[mask], self.has_spoken[mask])
+        so_far = None if self.so_far is None else replace(self.so_far, before=self.so_far.before[mask])
+        return TrainingRows(
+            kept, self.at[mask], self.has_left[mask], self.is_quiet[mask], self.has_spoken[mask], so_far
+        )
 
 
 def learn(
@@ -119,7 +143,10 @@ def learn(
     some = rows.keep(enough_rows(at))
     told = told_by_each(leave, some.features, members)
     slope = steepness(told, at=some.at)
-    levels = fit_levels(slope * weighted_mean(told), y=some.has_left, at=some.at)
+    levels = fit_levels(
+        slope * weighted_mean(told), y=some.has_left, at=some.at, window=cutoffs[0].horizon_days,
+        still_open=_open_windows(some.so_far, leave, members, slope),
+    )  # fmt: skip
     notes = []
     if not rounds.judged:
         many = f"{boosting.MIN_OF_A_CLASS} leavers and as many stayers"
@@ -181,6 +208,19 @@ def covered_folds(
     moments = set(rows.at.tolist())
     here = [cutoff for cutoff in cutoffs if cutoff.at in moments]
     return kept, boosting.rolling_folds(here, grace_days=grace_days, count=count)
+
+
+def _open_windows(so_far: SoFar | None, leave: lgb.Booster, members: Members, slope: float) -> list[OpenWindow]:
+    """The open windows that are told of, in time order, with the margins of their rows."""
+    if so_far is None:
+        return []
+    few = enough_rows(so_far.at)
+    at, after = so_far.at[few], so_far.after[few]
+    margin = slope * ensemble_margin(leave, view_of(so_far.features).keep(few), members)
+    return [
+        OpenWindow(moment, days, margin[at == moment], after[at == moment] > days, so_far.before > days)
+        for moment, days in sorted(so_far.days.items())
+    ]
 
 
 def _learn_silent(

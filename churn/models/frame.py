@@ -11,7 +11,7 @@ import pandas as pd
 from churn.errors import TableError
 from churn.models.known import Known
 from churn.models.target import Target
-from churn.tables.history import DAY, Int64
+from churn.tables.history import DAY, NEVER, Int64
 from churn.timeline import outcomes, population
 from churn.timeline.cutoffs import Cutoff
 from churn.timeline.rhythm import (
@@ -103,16 +103,35 @@ def outcomes_of(known: Known, target: Target, frame: pd.DataFrame, *, known_by: 
 
     Rows whose outcome isn't settled by then must not be asked for: the caller purges.
     """
-    left = np.zeros(len(frame), bool)
-    spoken, treated = np.zeros((2, len(frame)), bool)
+    left, spoken = np.zeros((2, len(frame)), bool)
     for at in np.unique(frame["at"]):
         cutoff, here = target.cutoff(int(at)), (frame["at"] == at).to_numpy()
         codes = frame["customer"].to_numpy()[here]
         left[here] = _has_left(known, target, cutoff, prior, known_by)[codes]
         starts = np.full(len(known.customers), cutoff.at)
         spoken[here] = outcomes.spoke(known.voice, starts, cutoff.closes, known_by=known_by)[codes]
-        treated[here] = _was_treated(known, cutoff.at, cutoff.closes, known_by)[codes]
+    treated = treated_since(known, target, frame, known_by=known_by)
     return pd.DataFrame({"has_left": left, "has_spoken": spoken, "is_treated_since": treated}, index=frame.index)
+
+
+def came_after(known: Known, target: Target, frame: pd.DataFrame, *, known_by: int) -> Float64:
+    """Returns per row how many days after the opening of its window, over or not, she was known to have come; infinity
+    where that wasn't known by `known_by`. Shape (rows,)."""
+    after = np.full(len(frame), np.inf)
+    for at in np.unique(frame["at"]):
+        cutoff, here = target.cutoff(int(at)), (frame["at"] == at).to_numpy()
+        seen = outcomes.first_coming(known.active, cutoff, known_by=known_by)[frame["customer"].to_numpy()[here]]
+        after[here] = np.where(seen < NEVER, (seen - cutoff.opens) / DAY, np.inf)
+    return after
+
+
+def treated_since(known: Known, target: Target, frame: pd.DataFrame, *, known_by: int) -> Bool:
+    """Returns per row whether she was treated in [at, closes), as far as known by `known_by`. Shape (rows,)."""
+    treated = np.zeros(len(frame), bool)
+    for at in np.unique(frame["at"]):
+        cutoff, here = target.cutoff(int(at)), (frame["at"] == at).to_numpy()
+        treated[here] = _was_treated(known, cutoff.at, cutoff.closes, known_by)[frame["customer"].to_numpy()[here]]
+    return treated
 
 
 def _has_left(known: Known, target: Target, cutoff: Cutoff, prior: Prior, known_by: int) -> Bool:

@@ -6,15 +6,19 @@ show of the date, and repeats it when the date is another. So the members of the
 alone, each of which has a level of its own, and the level of the next cutoff is forecast from those of the earlier
 ones: from a year ago where a year is there, from lately, from how it moved as the records grew older, and from the
 mean where none of these tells much.
+
+Lately are above all the windows that are still open. How many haven't come in the first twenty of sixty days tells
+much of how many won't in all sixty, held against the first twenty days of windows that are over (docs/decisions/028).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import block_diag, cho_factor, cho_solve
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
@@ -24,42 +28,50 @@ from churn.timeline.solving import on_one_thread
 Floats = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
 
-SEASON, SEASON_WIDTH = 0.3, 1.0
+SEASON, SEASON_WIDTH = 0.4, 1.0
 """How far seasons move the level (log odds), and how smoothly: radians of the year's circle, a radian being 58 days."""
-DRIFT, DRIFT_DAYS = 0.2, 480
+DRIFT, DRIFT_DAYS = 0.2, 240
 """How far the level wanders by itself (log odds), and after how many days it has forgotten most of where it was."""
-AGEING, AGEING_WIDTH, YOUNG_DAYS = 0.15, 0.2, 180
-"""How far the level rises as the records grow older, and how far a base may differ from that: log odds for each unit of
-the logarithm of their age. They are taken to be YOUNG_DAYS old at the first cutoff. Young records hold only customers
-seen twice within a short time, who stay more often than that short time tells; without a slope the forecast takes this
-for a season or for what is usual, and is too low for years (docs/decisions/024). Records are young everywhere at first,
-so a rise is what is expected before any level is known (docs/decisions/026)."""
+AGEING, YOUNG_DAYS = 0.25, 180
+"""How far the level may move as the records grow older: log odds for each unit of the logarithm of their age. They are
+taken to be YOUNG_DAYS old at the first cutoff. Young records hold only customers seen twice within a short time, who
+stay more often than that short time tells; without a slope the forecast takes this for a season or for what is usual,
+and is too low for years (docs/decisions/024)."""
 NOISE = 0.05
 """What a level differs from its neighbours' by, beyond the chance of who is in it (log odds)."""
+UNSEEN = 0.3
+"""What a window's level differs by from what its first days tell, when nearly all of it is still to come (log odds)."""
 MOST_ROWS = 200_000
 """More rows tell the levels no better: so many of thirty cutoffs leave an error of .03 log odds."""
 _YEAR = 365.25
 _STEPS = 25
+_MOMENTS = 3
+"""A window is likened to others by so many moments of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """The forecast of the level at any moment, a sum over the cutoffs that were learnt from.
+    """The forecast of the level at any moment, a sum over the windows that were learnt from.
 
     Attributes:
-        mean: the level at no moment in particular, log odds; for records as young as at the first cutoff.
-        at: the cutoffs, microseconds UTC.
+        mean: the level at no moment in particular, log odds.
+        window: days of the window that is forecast.
+        at: the cutoffs of the windows learnt from, microseconds UTC.
+        days: how much of each was learnt from; the first days of a window tell, too.
         weight: what each counts, times how near it lies in time, in the year and in the records' age.
     """
 
     mean: float = 0.0
+    window: float = 0.0
     at: tuple[int, ...] = ()
+    days: tuple[float, ...] = ()
     weight: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        """Raises ValueError unless there is one finite weight for each cutoff."""
-        if len(self.at) != len(self.weight) or not np.isfinite([self.mean, *self.weight]).all():
-            raise ValueError("levels: expected one finite weight for each cutoff, and a finite mean")
+        """Raises ValueError unless there are one finite length and weight for each window."""
+        finite = np.isfinite([self.mean, self.window, *self.days, *self.weight]).all()
+        if not len(self.at) == len(self.days) == len(self.weight) or not finite:
+            raise ValueError("levels: expected one finite weight and length for each window, and a finite mean")
 
     def forecast(self, at: int) -> float:
         """Returns the level at a moment (microseconds UTC), log odds.
@@ -69,35 +81,105 @@ class Levels:
         """
         if not self.at:
             return self.mean
-        moment, first = np.array([at], np.int64), min(self.at)
-        near = _likeness(moment, np.array(self.at, np.int64), first=first)[0]
-        return self.mean + AGEING * float(_aged(moment, first=first)[0]) + float((near * np.array(self.weight)).sum())
+        one = _Windows(np.array([at]), np.array([self.window]))
+        others = _Windows(np.array(self.at), np.array(self.days))
+        near = _likeness(one, others, first=min(self.at))[0]
+        return self.mean + float((near * np.array(self.weight)).sum())
 
 
-def fit_levels(margin: Floats, *, y: Bool, at: Int64) -> Levels:
+@dataclass(frozen=True, slots=True)
+class OpenWindow:
+    """A cutoff whose window is not over at the moment of learning, and what has come of it so far.
+
+    Attributes:
+        at: the cutoff, microseconds UTC.
+        days: of its window that are over.
+        margin: log odds of its rows but for their level, shape (rows,).
+        is_absent: who of them has not come in these days, shape (rows,).
+        was_absent: who of the rows whose windows are over had not come in as many days of theirs.
+    """
+
+    at: int
+    days: float
+    margin: Floats
+    is_absent: Bool
+    was_absent: Bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Windows:
+    """Outcome windows or their first days: cutoffs (microseconds UTC) and lengths (days), shape (windows,)."""
+
+    at: Int64
+    days: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Rows of one cutoff with what came of them: in the whole window, in its first days.
+
+    Attributes:
+        at: the cutoff, microseconds UTC.
+        margin: shape (rows,).
+        outcomes: who left, or had not come in the first days; each of shape (rows,).
+        kinds: by which length of window each outcome is told.
+    """
+
+    at: int
+    margin: Floats
+    outcomes: Sequence[Bool]
+    kinds: Sequence[int]
+
+    def levels(self) -> Floats:
+        """The level of each outcome, log odds."""
+        return np.array([level_of(self.margin, share=_share(outcome)) for outcome in self.outcomes])
+
+    def chance(self, levels: Floats) -> Floats:
+        """How the chance of who is there moves the levels together, shape (outcomes, outcomes): their covariance.
+
+        Who hasn't come in a whole window hadn't in its first days either: the covariance of two shares of the same rows
+        is that of the smaller with what is left of the larger.
+        """
+        p = expit(self.margin + levels[:, None])
+        both = p @ (1 - p).T
+        return np.asarray(1 / np.maximum(both, both.T))
+
+
+def fit_levels(margin: Floats, *, y: Bool, at: Int64, window: float, still_open: Sequence[OpenWindow] = ()) -> Levels:
     """Returns the forecast learnt from the cutoffs of some rows.
 
-    A Gaussian process over the cutoffs' levels (Rasmussen, Williams 2006, chapter 2) with a season, a drift, a slope in
-    the logarithm of the records' age and the chance of who was there; how much of each is not fitted to the base, which
-    has too few years to tell.
+    A Gaussian process over windows (Rasmussen, Williams 2006, chapter 2): the level of a window is the mean over its
+    days of a season and a drift, and a slope in the logarithm of the records' age, with the chance of who was there.
+    The first days of a window have a mean of their own (fewer have come by then) and what their rest may bring
+    besides; windows that are over tell both. How much of each is not fitted to the base, which has too few years to
+    tell.
 
     Args:
         margin: log odds of the rows but for their level, shape (rows,).
         y: who left, shape (rows,).
         at: cutoff of each row, microseconds UTC, shape (rows,).
+        window: days of an outcome window.
+        still_open: later cutoffs, whose windows are not over.
     """
-    moments, place = moments_of(at)
-    first = int(moments[0])
-    order = np.argsort(place, kind="stable")
-    parts = np.split(order, np.flatnonzero(np.diff(place[order])) + 1)
-    level = np.array([level_of(margin[rows], share=_share(y[rows])) for rows in parts])
-    chance = np.array([1 / _spread(margin[rows] + found) for rows, found in zip(parts, level, strict=True)])
-    beyond_age = level - AGEING * _aged(moments, first=first)
+    lengths = np.array([window, *(each.days for each in still_open)])
+    groups = [
+        _Group(moment, margin[rows], [y[rows], *(each.was_absent[rows] for each in still_open)], range(len(lengths)))
+        for moment, rows in _by_moment(at)
+    ]
+    groups += [_Group(each.at, each.margin, [each.is_absent], [kind]) for kind, each in enumerate(still_open, start=1)]
+    level = [group.levels() for group in groups]
+    kind = np.concatenate([group.kinds for group in groups])
+    windows = _Windows(np.repeat([group.at for group in groups], [len(part) for part in level]), lengths[kind])
+    chance = block_diag(*(group.chance(part) + NOISE**2 for group, part in zip(groups, level, strict=True)))
+    unseen = UNSEEN**2 * np.maximum(1 - windows.days / window, 0)
+    first = groups[0].at
+    means = np.eye(len(lengths))[kind]
     with on_one_thread():  # the last bits of LAPACK's sums depend on the number of its threads
-        factor = cho_factor(_likeness(moments, moments, first=first) + np.diag(chance + NOISE**2))
-        ones, told = cho_solve(factor, np.column_stack([np.ones(len(level)), beyond_age])).T
-        mean = float(told.sum() / ones.sum())
-    return Levels(mean, tuple(moments.tolist()), tuple((told - mean * ones).tolist()))
+        factor = cho_factor(_likeness(windows, windows, first=first) + chance + np.diag(unseen))
+        told_means, told_level = cho_solve(factor, means), cho_solve(factor, np.concatenate(level))
+        mean = np.linalg.solve(means.T @ told_means, means.T @ told_level)
+        weight = told_level - told_means @ mean
+    return Levels(float(mean[0]), window, *(tuple(each.tolist()) for each in (windows.at, windows.days, weight)))
 
 
 def enough_rows(at: Int64, *, most: int = MOST_ROWS) -> Bool:
@@ -179,24 +261,30 @@ def slope_of(margin: Floats, *, y: Bool, at: Int64) -> tuple[float, float]:
     return slope, float(curvature**-0.5)
 
 
+def _by_moment(at: Int64) -> list[tuple[int, Int64]]:
+    """The cutoffs in time order, each with its rows."""
+    moments, place = moments_of(at)
+    order = np.argsort(place, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(place[order])) + 1)
+    return list(zip(moments.tolist(), parts, strict=True))
+
+
 def _share(y: Bool) -> float:
     """The share that left, kept off 0 and 1."""
     return (float(y.sum()) + 0.5) / (len(y) + 1)
 
 
-def _spread(margin: Floats) -> float:
-    p = expit(margin)
-    return float((p * (1 - p)).sum())
-
-
-def _likeness(one: Int64, other: Int64, *, first: int) -> Floats:
-    """How alike the levels of two moments are, shape (one, other): their covariance; `first` is the first cutoff."""
-    days = np.abs(one[:, None] - other[None, :]) / DAY
-    season = np.exp(-2 * np.square(np.sin(np.pi * days / _YEAR) / SEASON_WIDTH))
-    drift = np.exp(-days / DRIFT_DAYS)
-    ageing = np.outer(_aged(one, first=first), _aged(other, first=first))
-    likeness: Floats = SEASON**2 * season + DRIFT**2 * drift + AGEING_WIDTH**2 * ageing
-    return likeness
+def _likeness(one: _Windows, other: _Windows, *, first: int) -> Floats:
+    """How alike the levels of windows are, shape (one, other): their covariance; `first` is the first cutoff."""
+    apart = (one.at[:, None] - other.at[None, :]) / DAY
+    likeness = AGEING**2 * np.outer(_aged(one.at, first=first), _aged(other.at, first=first))
+    inside = (np.arange(_MOMENTS) + 0.5) / _MOMENTS
+    for here in inside:
+        for there in inside:
+            days = np.abs(apart + here * one.days[:, None] - there * other.days[None, :])
+            season = SEASON**2 * np.exp(-2 * np.square(np.sin(np.pi * days / _YEAR) / SEASON_WIDTH))
+            likeness += (season + DRIFT**2 * np.exp(-days / DRIFT_DAYS)) / _MOMENTS**2
+    return np.asarray(likeness)
 
 
 def _aged(at: Int64, *, first: int) -> Floats:

@@ -13,6 +13,8 @@ from churn.tables.history import DAY
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 GRACE_DAYS = 30
 """A contract counts as renewed when the next one begins within this many days."""
+LEAST_OVER = 1 / 3
+"""So much of an outcome window must be over before what has come of it tells anything (docs/decisions/028)."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -112,6 +114,26 @@ def training_cutoffs(
     before = (anchor.at - starts) // step
     after = (settled - closing_of(anchor, grace_days=grace_days)) // step
     return tuple(anchor.moved(every_days * number) for number in range(-before, after + 1))
+
+
+def later_cutoffs(train: Sequence[Cutoff], *, settled: int, every_days: int) -> tuple[Cutoff, ...]:
+    """Returns the cutoffs that go on where the training cutoffs end, `every_days` apart, whose windows are open at
+    `settled` and at least `LEAST_OVER` over."""
+    later = list(train[-1:])
+    while later and later[-1].moved(every_days).opens + LEAST_OVER * train[-1].horizon_days * DAY <= settled:
+        later.append(later[-1].moved(every_days))
+    return still_open(later, settled)
+
+
+def still_open(cutoffs: Sequence[Cutoff], at: int) -> tuple[Cutoff, ...]:
+    """Returns the cutoffs whose windows are open at a moment and at least `LEAST_OVER` over.
+
+    >>> [cutoff.at // DAY for cutoff in still_open([Cutoff(day * DAY, 0, 30) for day in range(0, 50, 10)], 40 * DAY)]
+    [20, 30]
+    """
+    return tuple(
+        cutoff for cutoff in cutoffs if cutoff.opens + LEAST_OVER * cutoff.horizon_days * DAY <= at < cutoff.closes
+    )
 
 
 def purged(train: Sequence[Cutoff], test: Cutoff, *, grace_days: int = 0) -> tuple[Cutoff, ...]:

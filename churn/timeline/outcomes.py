@@ -34,6 +34,16 @@ def has_left(active: Events, cutoff: Cutoff, *, standing: Standing, known_by: in
     return ~came | has_closed
 
 
+def first_coming(active: Events, cutoff: Cutoff, *, known_by: int) -> Int64:
+    """Returns from when each customer is known to have come in the outcome window: the first moment at which a row of
+    hers inside it is visible, microseconds UTC; NEVER where none is visible at `known_by`. Shape (customers,)."""
+    seen_at = np.maximum(active.time + 1, active.known)
+    is_inside = (active.time >= cutoff.opens) & (active.time < cutoff.closes) & (seen_at <= known_by)
+    first = np.full(len(active.starts) - 1, NEVER)
+    np.minimum.at(first, active.customer[is_inside], seen_at[is_inside])
+    return first
+
+
 def has_left_partly(active: Events, seen: Pace, cutoff: Cutoff, *, prior: Prior, season: float, known_by: int) -> Bool:
     """Returns who came, but far less than she used to, or spent far less. Shape (customers,).
 
