@@ -29,7 +29,7 @@ Floats = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
 
 SEASON, SEASON_WIDTH = 0.4, 1.0
-"""How far seasons move the level (log odds), and how smoothly: radians of the year's circle, a radian being 58 days."""
+"""How far seasons move the level (log odds), and how smoothly: radii of the year's circle, a radius being 58 days."""
 DRIFT, DRIFT_DAYS = 0.2, 240
 """How far the level wanders by itself (log odds), and after how many days it has forgotten most of where it was."""
 AGEING, YOUNG_DAYS = 0.25, 180
@@ -148,11 +148,11 @@ class _Group:
 def fit_levels(margin: Floats, *, y: Bool, at: Int64, window: float, still_open: Sequence[OpenWindow] = ()) -> Levels:
     """Returns the forecast learnt from the cutoffs of some rows.
 
-    A Gaussian process over windows (Rasmussen, Williams 2006, chapter 2): the level of a window is the mean over its
-    days of a season and a drift, and a slope in the logarithm of the records' age, with the chance of who was there.
-    The first days of a window have a mean of their own (fewer have come by then) and what their rest may bring
-    besides; windows that are over tell both. How much of each is not fitted to the base, which has too few years to
-    tell.
+    A Gaussian process over windows (Rasmussen, Williams 2006, chapters 2 and 4): the level of a window is the mean
+    over its days of a season and a drift, and a slope in the logarithm of the records' age, with the chance of who was
+    there. The first days of a window have a mean of their own, since fewer have come by then, which windows that are
+    over tell, and differ by what the rest may bring. How much of each is not fitted to the base, which has too few
+    years to tell.
 
     Args:
         margin: log odds of the rows but for their level, shape (rows,).
@@ -282,7 +282,8 @@ def _likeness(one: _Windows, other: _Windows, *, first: int) -> Floats:
     for here in inside:
         for there in inside:
             days = np.abs(apart + here * one.days[:, None] - there * other.days[None, :])
-            season = SEASON**2 * np.exp(-2 * np.square(np.sin(np.pi * days / _YEAR) / SEASON_WIDTH))
+            chord = 2 * 3**0.5 / SEASON_WIDTH * np.abs(np.sin(np.pi * days / _YEAR))
+            season = SEASON**2 * (1 + chord) * np.exp(-chord)  # Matern 3/2 over the chord of the year's circle
             likeness += (season + DRIFT**2 * np.exp(-days / DRIFT_DAYS)) / _MOMENTS**2
     return np.asarray(likeness)
 
