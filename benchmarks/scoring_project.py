@@ -108,7 +108,7 @@ class Shop:
         return other
 
 
-def made_shop(home: Path, *, customers: int, like: Shop | None = None) -> Shop:
+def made_shop(home: Path, *, customers: int, months: int = MONTHS, like: Shop | None = None) -> Shop:
     """Returns a company of so many customers in a folder below `home`, simulated and trained unless it is there.
 
     With `like` it is scored by the other company's model.
@@ -118,7 +118,7 @@ def made_shop(home: Path, *, customers: int, like: Shop | None = None) -> Shop:
     if not config.exists():
         home.mkdir(parents=True, exist_ok=True)
         run_churn([
-            "simulate", str(folder), "--customers", str(customers), "--months", str(MONTHS), "--seed", str(SEED),
+            "simulate", str(folder), "--customers", str(customers), "--months", str(months), "--seed", str(SEED),
         ])  # fmt: skip
         text = config.read_text(encoding="utf-8")
         first, found, rest = text.partition("[contact]")

@@ -170,12 +170,11 @@ def fit_levels(margin: Floats, *, y: Bool, at: Int64, window: float, still_open:
     level = [group.levels() for group in groups]
     kind = np.concatenate([group.kinds for group in groups])
     windows = _Windows(np.repeat([group.at for group in groups], [len(part) for part in level]), lengths[kind])
-    chance = block_diag(*(group.chance(part) + NOISE**2 for group, part in zip(groups, level, strict=True)))
     unseen = UNSEEN**2 * np.maximum(1 - windows.days / window, 0)
-    first = groups[0].at
     means = np.eye(len(lengths))[kind]
-    with on_one_thread():  # the last bits of LAPACK's sums depend on the number of its threads
-        factor = cho_factor(_likeness(windows, windows, first=first) + chance + np.diag(unseen))
+    with on_one_thread():  # the last bits of BLAS's and LAPACK's sums depend on the number of their threads
+        chance = block_diag(*(group.chance(part) + NOISE**2 for group, part in zip(groups, level, strict=True)))
+        factor = cho_factor(_likeness(windows, windows, first=groups[0].at) + chance + np.diag(unseen))
         told_means, told_level = cho_solve(factor, means), cho_solve(factor, np.concatenate(level))
         mean = np.linalg.solve(means.T @ told_means, means.T @ told_level)
         weight = told_level - told_means @ mean
