@@ -139,20 +139,18 @@ def test_windows_that_are_open_tell_what_was_known_by_then_and_nothing_that_came
         rows, _, _ = material.training_rows(test.at)
         told = rows.so_far
         assert told is not None
-        assert len(told.at) == len(told.after) == len(told.features)
-        assert len(told.before) == len(rows.at)
-        assert set(told.at) == set(told.days)
+        assert len(told.at) == len(told.came) == len(told.features)
+        assert len(told.came_before) == len(rows.at)
+        assert set(told.at) == set(told.days), "somebody is eligible at each"
         assert all(28 / 3 <= days < 28 for days in told.days.values())
         over = np.array([told.days[moment] for moment in told.at.tolist()])
-        assert 0.2 < (told.after <= over).mean() < 1
-        assert (told.after[np.isfinite(told.after)] <= over[np.isfinite(told.after)]).all(), (
-            "what comes later is unknown"
-        )
+        assert 0.2 < (told.came <= over).mean() < 1
+        assert (told.came[np.isfinite(told.came)] <= over[np.isfinite(told.came)]).all(), "what comes later is unknown"
         is_visible = (clocks[0] < test.at) & (clocks[1] <= test.at)
         cut = with_tables(material, transactions=bought.filter(pa.array(is_visible))).training_rows(test.at)[0].so_far
         assert cut is not None
-        np.testing.assert_array_equal(cut.after, told.after)
-        np.testing.assert_array_equal(cut.before, told.before)
+        np.testing.assert_array_equal(cut.came, told.came)
+        np.testing.assert_array_equal(cut.came_before, told.came_before)
 
 
 def test_the_level_follows_what_has_come_so_far(small: Made) -> None:

@@ -80,25 +80,20 @@ class Material:
         return rows, cutoffs, frame
 
     def _so_far(self, by: int, before: pd.DataFrame) -> SoFar | None:
-        """What has come by the moment `by` of cutoffs whose windows are not over, and in as many days `before`.
+        """What has come by the moment `by` of cutoffs whose windows are not over, and in as many days of those `before`.
 
         Of contracts None: whether one is renewed shows at its end alone.
         """
+        if self.target.is_contractual:
+            return None
         days = {cutoff.at: (by - cutoff.opens) / DAY for cutoff in still_open(self.cutoffs, by)}
         is_open = np.isin(self.frame["at"], list(days))
         if self.leave_out_treated:
             frame = self.frame[is_open]
             is_open[is_open] = ~(frame["is_treated"] | treated_since(self.known, self.target, frame, known_by=by))
-        if self.target.is_contractual or not is_open.any():
-            return None
         frame = self.frame[is_open]
-        after, after_before = (came_after(self.known, self.target, part, known_by=by) for part in (frame, before))
-        at = frame["at"].to_numpy()
-        here = set(at.tolist())
-        return SoFar(
-            features=view_of(self.features).keep(is_open), at=at, after=after, before=after_before,
-            days={moment: over for moment, over in days.items() if moment in here},
-        )  # fmt: skip
+        came, came_before = (came_after(self.known, self.target, part, known_by=by) for part in (frame, before))
+        return SoFar(view_of(self.features).keep(is_open), frame["at"].to_numpy(), came, came_before, days)
 
 
 def learn_by(material: Material, by: int, *, columns: Sequence[str] | None = None) -> Factors:

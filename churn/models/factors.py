@@ -83,15 +83,15 @@ class SoFar:
     Attributes:
         features: the signals of their rows, shape (rows, signals).
         at: cutoff of each of them, microseconds UTC.
-        after: when she was known to have come, days from the window's opening; infinity where she hasn't so far.
-        before: the same of the rows that are learnt from.
+        came: when she was known to have come, days from the window's opening; infinity where she hasn't so far.
+        came_before: the same of the rows that are learnt from.
         days: of each open cutoff, how many days of its window are over.
     """
 
     features: Signals
     at: npt.NDArray[np.int64]
-    after: Floats
-    before: Floats
+    came: Floats
+    came_before: Floats
     days: Mapping[int, float]
 
 
@@ -119,7 +119,7 @@ class TrainingRows:
         """Returns the rows where `mask` is true, with all features or some `columns`."""
         features = view_of(self.features)
         kept = (features if columns is None else features.select(columns)).keep(mask)
-        so_far = None if self.so_far is None else replace(self.so_far, before=self.so_far.before[mask])
+        so_far = None if self.so_far is None else replace(self.so_far, came_before=self.so_far.came_before[mask])
         return TrainingRows(
             kept, self.at[mask], self.has_left[mask], self.is_quiet[mask], self.has_spoken[mask], so_far
         )
@@ -212,15 +212,18 @@ def covered_folds(
 
 def _open_windows(so_far: SoFar | None, leave: lgb.Booster, members: Members, slope: float) -> list[OpenWindow]:
     """The open windows that are told of, in time order, with the margins of their rows."""
-    if so_far is None:
+    if so_far is None or not len(so_far.at):
         return []
     few = enough_rows(so_far.at)
-    at, after = so_far.at[few], so_far.after[few]
+    at, came, days = so_far.at[few], so_far.came[few], so_far.days
     margin = slope * ensemble_margin(leave, view_of(so_far.features).keep(few), members)
     return [
-        OpenWindow(moment, days, margin[at == moment], after[at == moment] > days, so_far.before > days)
-        for moment, days in sorted(so_far.days.items())
-    ]
+        OpenWindow(
+            moment, days[moment], margin[at == moment], came[at == moment] > days[moment],
+            so_far.came_before > days[moment],
+        )
+        for moment in np.unique(at).tolist()
+    ]  # fmt: skip
 
 
 def _learn_silent(
