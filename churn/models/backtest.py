@@ -80,7 +80,7 @@ class Material:
         return rows, cutoffs, frame
 
     def _so_far(self, by: int, before: pd.DataFrame) -> SoFar | None:
-        """What has come by the moment `by` of cutoffs whose windows are not over, and in as many days of those `before`.
+        """What has come by the moment `by` of cutoffs whose windows are open, and in as many days of those `before`.
 
         Of contracts None: whether one is renewed shows at its end alone.
         """
