@@ -59,11 +59,12 @@ def made(directory: Path, *, threads: int = 1, seed: int = 7, **settings: Any) -
     first, target = schedule.tests[0].at, schedule.target
     prior = learn_prior(known, first)
     recipes = recipes_for(upto(known.tables, first), horizon_days=target.horizon_days, activity=target.activity)
-    asked = (*schedule.cutoffs, *schedule.later)
-    frame = rows(known, target, tuple(sorted({*asked, *schedule.tests})), prior=prior)
+    moments = tuple(sorted({*schedule.cutoffs, *schedule.later, *schedule.tests}))
+    frame = rows(known, target, moments, prior=prior)
     features = signals_of(known, frame, recipes, target=target, prior=prior)
     material = Material(
-        known=known, target=target, prior=prior, frame=frame, features=features, cutoffs=asked,
-        leave_out_treated=config.leave_out_treated, growing=Growing(seed, threads, tuple(category_columns(recipes))),
+        known=known, target=target, prior=prior, frame=frame, features=features, cutoffs=schedule.cutoffs,
+        later=schedule.later, leave_out_treated=config.leave_out_treated,
+        growing=Growing(seed, threads, tuple(category_columns(recipes))),
     )  # fmt: skip
     return Made(material, schedule, recipes)

@@ -133,10 +133,13 @@ def test_without_room_there_are_no_training_cutoffs() -> None:
     assert training_cutoffs(test, starts=moment("2024-05-25"), settled=moment("2024-06-20"), every_days=7) == ()
 
 
-def test_a_window_is_still_open_from_a_third_of_it_until_it_closes() -> None:
+def test_a_window_is_still_open_from_a_third_of_it_until_it_closes_and_tells_of_whole_weeks() -> None:
     one = cutoff("2024-03-01", gap=7, horizon=30)
     third, closes = moment("2024-03-18"), moment("2024-04-07")
-    assert [bool(still_open([one], at)) for at in (third - 1, third, closes - 1, closes)] == [False, True, True, False]
+    told = [still_open([one], at).get(one) for at in (third - 1, third, third + 4 * DAY, closes - 1, closes)]
+    assert told == [None, 7, 14, 28, None]
+    short = cutoff("2024-03-01", horizon=8)
+    assert [still_open([short], moment(day)).get(short) for day in ("2024-03-07", "2024-03-08")] == [None, 7]
 
 
 @given(
@@ -149,8 +152,8 @@ def test_later_cutoffs_go_on_where_the_training_ends_until_too_little_of_a_windo
     settled = first.at + (gap + horizon + room) * DAY
     train = training_cutoffs(first, starts=0, settled=settled, every_days=every)
     later = later_cutoffs(train, settled=settled, every_days=every)
-    assert still_open(train, settled) == ()
-    assert later == still_open(later, settled)
+    assert not still_open(train, settled)
+    assert later == tuple(still_open(later, settled))
     both = [*train, *later]
     assert all(after.at - before.at == every * DAY for before, after in zip(both[-1:-1], both[1:], strict=False))
     if train:

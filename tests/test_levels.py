@@ -8,12 +8,13 @@ import pytest
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
+from churn.models import levels
 from churn.models.boosting import Growing, choose_rounds, fit, raw_margin, rolling_folds
 from churn.models.factors import TrainingRows, learn, predict
 from churn.models.levels import Levels, OpenWindow, enough_rows, fit_levels, level_of, slope_of, starts_of, within
 from churn.models.linear import fit_linear, linear_margin
 from churn.tables.history import DAY
-from churn.timeline.cutoffs import Cutoff
+from churn.timeline.cutoffs import Cutoff, still_open
 
 GROWING = Growing(seed=7, threads=1)
 EACH = 400
@@ -137,12 +138,15 @@ def nowcast(rates: np.ndarray, *, is_asked: bool, every: int = 20) -> tuple[floa
     now = int(at[-1])
     is_over = at + WINDOW * DAY <= now
     is_absent = days >= WINDOW
+    told = {int(moment): int(now - moment) // (7 * DAY) * 7 for moment in np.unique(at[~is_over & (at < now)])}
     asked = [
-        OpenWindow(int(moment), (now - moment) / DAY, margin[at == moment],
-                   (days > (now - moment) / DAY)[at == moment], (days > (now - moment) / DAY)[is_over])
-        for moment in np.unique(at[~is_over & (at < now)])
+        OpenWindow(moment, over, margin[at == moment], days[at == moment] > over) for moment, over in told.items()
     ] if is_asked else []  # fmt: skip
-    levels = fit_levels(margin[is_over], y=is_absent[is_over], at=at[is_over], window=WINDOW, still_open=asked)
+    was_absent = {each.days: days[is_over] > each.days for each in asked}
+    levels = fit_levels(
+        margin[is_over], y=is_absent[is_over], at=at[is_over], window=WINDOW, still_open=asked,
+        was_absent=was_absent,
+    )  # fmt: skip
     last = at == now
     return levels.forecast(now), level_of(margin[last], share=float(is_absent[last].mean()))
 
@@ -153,7 +157,7 @@ def test_fewer_who_came_so_far_of_open_windows_raise_the_level_before_any_is_ove
     rates[-3:] *= 2 / 3
     (blind, truth), (told, _) = (nowcast(rates, is_asked=is_asked) for is_asked in (False, True))
     assert truth - blind > 0.5
-    assert 0.3 * (truth - blind) < told - blind < truth - blind
+    assert 0.2 * (truth - blind) < told - blind < truth - blind
 
 
 def test_open_windows_in_which_nothing_is_new_move_no_level() -> None:
@@ -166,9 +170,60 @@ def test_a_window_s_first_days_that_are_always_empty_say_nothing() -> None:
     """Where nobody ever comes so soon, that nobody has tells nothing of who will."""
     margin, left, at = rows_of([-1.0] * 6, each=2_000)
     nobody_came = np.ones(len(margin), bool)
-    open_one = OpenWindow(6 * 30 * DAY, 10.0, margin[:500], nobody_came[:500], nobody_came)
-    told = fit_levels(margin, y=left, at=at, window=30, still_open=[open_one]).forecast(7 * 30 * DAY)
-    assert told == pytest.approx(fit_levels(margin, y=left, at=at, window=30).forecast(7 * 30 * DAY), abs=0.15)
+    open_one = OpenWindow(6 * 30 * DAY, 14, margin[:500], nobody_came[:500])
+    asked = fit_levels(margin, y=left, at=at, window=30, still_open=[open_one], was_absent={14: nobody_came})
+    alone = fit_levels(margin, y=left, at=at, window=30)
+    assert asked.forecast(7 * 30 * DAY) == pytest.approx(alone.forecast(7 * 30 * DAY), abs=0.15)
+
+
+def test_of_very_many_cutoffs_some_are_enough_to_hold_open_windows_against(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five hundred windows that are over; the first days of a hundred of them say as much as those of all."""
+    at, margin, days = comings(np.full(530, 1 / 30), each=200, every=2)
+    now = int(at[-1])
+    is_over = at + WINDOW * DAY <= now
+    asked = [OpenWindow(now - 28 * DAY, 28, margin[-200:], days[-200:] > 28)]
+    told = []
+    for most in (levels.MOST_HELD, 1_000):
+        monkeypatch.setattr(levels, "MOST_HELD", most)
+        found = fit_levels(
+            margin[is_over], y=days[is_over] >= WINDOW, at=at[is_over], window=WINDOW, still_open=asked,
+            was_absent={28: days[is_over] > 28},
+        )  # fmt: skip
+        told.append((len(found.at), found.forecast(now)))
+    (few, of_few), (many, of_many) = told
+    assert (few, many) == (500 + 100 + 1, 500 + 500 + 1)
+    assert of_few == pytest.approx(of_many, abs=0.05)
+
+
+def test_young_records_are_expected_to_age_and_old_ones_that_did_not_are_not() -> None:
+    """Four months at one level say nothing of age, so the rise that is usual is foretold; two years do."""
+    rises = []
+    for months in (4, 24):
+        margin, left, at = rows_of([-1.0] * months, each=2_000)
+        levels = fit_levels(margin, y=left, at=at, window=30)
+        rises.append(levels.forecast(int(at[-1]) + 180 * DAY) - levels.forecast(int(at[-1])))
+    assert 0.05 < rises[0] < 0.2
+    assert abs(rises[1]) < 0.03
+
+
+def test_whatever_weekday_is_today_open_windows_tell_the_same() -> None:
+    """Everybody comes on Saturdays: nine days hold one or two of them, a week always one."""
+    told = []
+    for today in range(300, 307):
+        at = np.repeat(np.arange(0, today + 1, 3), 1_000)
+        days = 6.5 - at % 7 + 7 * (np.random.default_rng(4).geometric(0.3, len(at)) - 1)
+        margin, is_over = np.zeros(len(at)), at + 28 <= today
+        over = still_open([Cutoff(int(moment) * DAY, 0, 28) for moment in np.unique(at)], today * DAY)
+        asked = [
+            OpenWindow(each.at, count, margin[at * DAY == each.at], days[at * DAY == each.at] > count)
+            for each, count in over.items()
+        ]
+        levels = fit_levels(
+            margin[is_over], y=days[is_over] >= 28, at=at[is_over] * DAY, window=28, still_open=asked,
+            was_absent={count: days[is_over] > count for count in sorted(set(over.values()))},
+        )  # fmt: skip
+        told.append(levels.forecast(today * DAY))
+    assert np.ptp(told) < 0.15
 
 
 def test_a_slope_of_age_is_no_way_around_a_season() -> None:

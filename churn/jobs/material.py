@@ -58,8 +58,7 @@ def material_of(
     """
     known, first, target = lesson.known, schedule.tests[0].at, schedule.target
     prior, recipes = learn_prior(known, first), recipes_at(config, known, schedule)
-    asked = (*schedule.cutoffs, *schedule.later)
-    moments = tuple(sorted({*asked, *schedule.tests}))
+    moments = tuple(sorted({*schedule.cutoffs, *schedule.later, *schedule.tests}))
     frame = rows(known, target, moments, prior=prior)
     progress("learning who speaks when something goes wrong")
     growing = Growing(config.seed, threads_of(config), tuple(category_columns(recipes)))
@@ -72,7 +71,7 @@ def material_of(
     give_back()
     hearing.fill(features, known, frame, recipes, target=target, prior=prior)
     material = Material(
-        known=known, target=target, prior=prior, frame=frame, features=features, cutoffs=asked,
-        leave_out_treated=config.leave_out_treated, growing=growing,
+        known=known, target=target, prior=prior, frame=frame, features=features, cutoffs=schedule.cutoffs,
+        later=schedule.later, leave_out_treated=config.leave_out_treated, growing=growing,
     )  # fmt: skip
     return Made(material, recipes, hearing)

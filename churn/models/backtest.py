@@ -20,11 +20,10 @@ from churn.models.baselines import (
 )
 from churn.models.boosting import Growing
 from churn.models.factors import Factors, SoFar, TrainingRows, learn, predict
-from churn.models.frame import came_after, everybody_at, outcomes_of, treated_since
+from churn.models.frame import came_after, everybody_at, outcomes_of
 from churn.models.known import Known
 from churn.models.target import Target
 from churn.models.view import View, view_of
-from churn.tables.history import DAY
 from churn.tables.memory import give_back
 from churn.timeline.cutoffs import Cutoff, purged, still_open
 from churn.timeline.rhythm import Prior
@@ -42,7 +41,8 @@ class Material:
         prior: the base's rhythm, learnt before the first test cutoff.
         frame: one row per eligible customer and cutoff (`models.frame.rows`).
         features: the signals of those rows.
-        cutoffs: the training cutoffs, in time order; the windows of the last may still be open where the data ends.
+        cutoffs: the training cutoffs, in time order.
+        later: those after them, whose windows are still open where the data ends; they tell levels alone.
         leave_out_treated: whether rows of customers treated before or in the outcome window teach nothing.
         growing: seed, threads and categories of the trees.
     """
@@ -53,6 +53,7 @@ class Material:
     frame: pd.DataFrame
     features: pd.DataFrame
     cutoffs: tuple[Cutoff, ...]
+    later: tuple[Cutoff, ...]
     leave_out_treated: bool
     growing: Growing
 
@@ -82,15 +83,13 @@ class Material:
     def _so_far(self, by: int, before: pd.DataFrame) -> SoFar | None:
         """What has come by the moment `by` of cutoffs whose windows are open, and in as many days of those `before`.
 
-        Of contracts None: whether one is renewed shows at its end alone.
+        Of contracts None: whether one is renewed shows at its end alone. None, too, where the treated teach nothing:
+        who is treated in the rest of her window isn't known yet, and the others are no like for like.
         """
-        if self.target.is_contractual:
+        if self.target.is_contractual or self.leave_out_treated:
             return None
-        days = {cutoff.at: (by - cutoff.opens) / DAY for cutoff in still_open(self.cutoffs, by)}
+        days = {cutoff.at: over for cutoff, over in still_open((*self.cutoffs, *self.later), by).items()}
         is_open = np.isin(self.frame["at"], list(days))
-        if self.leave_out_treated:
-            frame = self.frame[is_open]
-            is_open[is_open] = ~(frame["is_treated"] | treated_since(self.known, self.target, frame, known_by=by))
         frame = self.frame[is_open]
         came, came_before = (came_after(self.known, self.target, part, known_by=by) for part in (frame, before))
         return SoFar(view_of(self.features).keep(is_open), frame["at"].to_numpy(), came, came_before, days)

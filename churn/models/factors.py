@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import lightgbm as lgb
@@ -26,7 +26,7 @@ from churn.models.ensemble import (
 )
 from churn.models.levels import Levels, OpenWindow, enough_rows, fit_levels
 from churn.models.linear import fit_linear
-from churn.models.view import Signals, view_of
+from churn.models.view import Signals, View, view_of
 from churn.timeline.cutoffs import Cutoff
 
 MIN_LEAVERS = 50
@@ -85,14 +85,14 @@ class SoFar:
         at: cutoff of each of them, microseconds UTC.
         came: when she was known to have come, days from the window's opening; infinity where she hasn't so far.
         came_before: the same of the rows that are learnt from.
-        days: of each open cutoff, how many days of its window are over.
+        days: of each open cutoff, how many days of its window are over, in whole weeks.
     """
 
     features: Signals
     at: npt.NDArray[np.int64]
     came: Floats
     came_before: Floats
-    days: Mapping[int, float]
+    days: Mapping[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +143,9 @@ def learn(
     some = rows.keep(enough_rows(at))
     told = told_by_each(leave, some.features, members)
     slope = steepness(told, at=some.at)
-    levels = fit_levels(
-        slope * weighted_mean(told), y=some.has_left, at=some.at, window=cutoffs[0].horizon_days,
-        still_open=_open_windows(some.so_far, leave, members, slope),
+    levels = _levels(
+        some, slope * weighted_mean(told), window=cutoffs[0].horizon_days,
+        margin_of=lambda features: slope * ensemble_margin(leave, features, members),
     )  # fmt: skip
     notes = []
     if not rounds.judged:
@@ -210,20 +210,20 @@ def covered_folds(
     return kept, boosting.rolling_folds(here, grace_days=grace_days, count=count)
 
 
-def _open_windows(so_far: SoFar | None, leave: lgb.Booster, members: Members, slope: float) -> list[OpenWindow]:
-    """The open windows that are told of, in time order, with the margins of their rows."""
+def _levels(rows: TrainingRows, margin: Floats, *, window: int, margin_of: Callable[[View], Floats]) -> Levels:
+    """The levels' forecast, told by rows whose windows are over and, where they are asked, by those still open."""
+    so_far = rows.so_far
     if so_far is None or not len(so_far.at):
-        return []
+        return fit_levels(margin, y=rows.has_left, at=rows.at, window=window)
     few = enough_rows(so_far.at)
-    at, came, days = so_far.at[few], so_far.came[few], so_far.days
-    margin = slope * ensemble_margin(leave, view_of(so_far.features).keep(few), members)
-    return [
-        OpenWindow(
-            moment, days[moment], margin[at == moment], came[at == moment] > days[moment],
-            so_far.came_before > days[moment],
-        )
-        for moment in np.unique(at).tolist()
-    ]  # fmt: skip
+    at, came, of_open = so_far.at[few], so_far.came[few], margin_of(view_of(so_far.features).keep(few))
+    still_open = [
+        OpenWindow(moment, days, of_open[at == moment], came[at == moment] > days)
+        for moment, days in sorted(so_far.days.items())
+        if (at == moment).any()
+    ]
+    was_absent = {days: so_far.came_before > days for days in sorted({each.days for each in still_open})}
+    return fit_levels(margin, y=rows.has_left, at=rows.at, window=window, still_open=still_open, was_absent=was_absent)
 
 
 def _learn_silent(

@@ -103,14 +103,15 @@ def outcomes_of(known: Known, target: Target, frame: pd.DataFrame, *, known_by: 
 
     Rows whose outcome isn't settled by then must not be asked for: the caller purges.
     """
-    left, spoken = np.zeros((2, len(frame)), bool)
+    left = np.zeros(len(frame), bool)
+    spoken, treated = np.zeros((2, len(frame)), bool)
     for at in np.unique(frame["at"]):
         cutoff, here = target.cutoff(int(at)), (frame["at"] == at).to_numpy()
         codes = frame["customer"].to_numpy()[here]
         left[here] = _has_left(known, target, cutoff, prior, known_by)[codes]
         starts = np.full(len(known.customers), cutoff.at)
         spoken[here] = outcomes.spoke(known.voice, starts, cutoff.closes, known_by=known_by)[codes]
-    treated = treated_since(known, target, frame, known_by=known_by)
+        treated[here] = _was_treated(known, cutoff.at, cutoff.closes, known_by)[codes]
     return pd.DataFrame({"has_left": left, "has_spoken": spoken, "is_treated_since": treated}, index=frame.index)
 
 
@@ -123,15 +124,6 @@ def came_after(known: Known, target: Target, frame: pd.DataFrame, *, known_by: i
         seen = outcomes.first_coming(known.active, cutoff, known_by=known_by)[frame["customer"].to_numpy()[here]]
         after[here] = np.where(seen < NEVER, (seen - cutoff.opens) / DAY, np.inf)
     return after
-
-
-def treated_since(known: Known, target: Target, frame: pd.DataFrame, *, known_by: int) -> Bool:
-    """Returns per row whether she was treated in [at, closes), as far as known by `known_by`. Shape (rows,)."""
-    treated = np.zeros(len(frame), bool)
-    for at in np.unique(frame["at"]):
-        cutoff, here = target.cutoff(int(at)), (frame["at"] == at).to_numpy()
-        treated[here] = _was_treated(known, cutoff.at, cutoff.closes, known_by)[frame["customer"].to_numpy()[here]]
-    return treated
 
 
 def _has_left(known: Known, target: Target, cutoff: Cutoff, prior: Prior, known_by: int) -> Bool:

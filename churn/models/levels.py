@@ -7,14 +7,15 @@ alone, each of which has a level of its own, and the level of the next cutoff is
 ones: from a year ago where a year is there, from lately, from how it moved as the records grew older, and from the
 mean where none of these tells much.
 
-Lately are above all the windows that are still open. How many haven't come in the first twenty of sixty days tells
-much of how many won't in all sixty, held against the first twenty days of windows that are over (docs/decisions/028).
+Lately are above all the windows that are still open. How many haven't come in the first three of eight weeks tells
+much of how many won't in all eight, held against the first three weeks of windows that are over (docs/decisions/028).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -32,15 +33,18 @@ SEASON, SEASON_WIDTH = 0.4, 1.0
 """How far seasons move the level (log odds), and how smoothly: radii of the year's circle, a radius being 58 days."""
 DRIFT, DRIFT_DAYS = 0.2, 240
 """How far the level wanders by itself (log odds), and after how many days it has forgotten most of where it was."""
-AGEING, YOUNG_DAYS = 0.25, 180
-"""How far the level may move as the records grow older: log odds for each unit of the logarithm of their age. They are
-taken to be YOUNG_DAYS old at the first cutoff. Young records hold only customers seen twice within a short time, who
-stay more often than that short time tells; without a slope the forecast takes this for a season or for what is usual,
-and is too low for years (docs/decisions/024)."""
+AGEING, AGEING_WIDTH, YOUNG_DAYS = 0.15, 0.2, 180
+"""How far the level rises as the records grow older, and how far a base may differ from that: log odds for each unit of
+the logarithm of their age. They are taken to be YOUNG_DAYS old at the first cutoff. Young records hold only customers
+seen twice within a short time, who stay more often than that short time tells; without a slope the forecast takes this
+for a season or for what is usual, and is too low for years (docs/decisions/024). Records are young everywhere at first,
+so a rise is what is expected before any level is known (docs/decisions/026)."""
 NOISE = 0.05
 """What a level differs from its neighbours' by, beyond the chance of who is in it (log odds)."""
 UNSEEN = 0.3
 """What a window's level differs by from what its first days tell, when nearly all of it is still to come (log odds)."""
+MOST_HELD = 100
+"""Open windows are held against the first days of so many windows that are over, spread over all of them."""
 MOST_ROWS = 200_000
 """More rows tell the levels no better: so many of thirty cutoffs leave an error of .03 log odds."""
 _YEAR = 365.25
@@ -84,7 +88,8 @@ class Levels:
         one = _Windows(np.array([at]), np.array([self.window]))
         others = _Windows(np.array(self.at), np.array(self.days))
         near = _likeness(one, others, first=min(self.at))[0]
-        return self.mean + float((near * np.array(self.weight)).sum())
+        rise = AGEING * float(_aged(one.at, first=min(self.at))[0])
+        return self.mean + rise + float((near * np.array(self.weight)).sum())
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +98,15 @@ class OpenWindow:
 
     Attributes:
         at: the cutoff, microseconds UTC.
-        days: of its window that are over.
+        days: of its window that are told of: whole weeks, so that each weekday counts alike.
         margin: log odds of its rows but for their level, shape (rows,).
         is_absent: who of them has not come in these days, shape (rows,).
-        was_absent: who of the rows whose windows are over had not come in as many days of theirs.
     """
 
     at: int
-    days: float
+    days: int
     margin: Floats
     is_absent: Bool
-    was_absent: Bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,21 +141,25 @@ class _Group:
         """How the chance of who is there moves the levels together, shape (outcomes, outcomes): their covariance.
 
         Who hasn't come in a whole window hadn't in its first days either: the covariance of two shares of the same rows
-        is that of the smaller with what is left of the larger.
+        is that of the smaller with what is left of the larger (exactly so where all rows are as likely). Customers of
+        several cutoffs are taken to be others.
         """
         p = expit(self.margin + levels[:, None])
         both = p @ (1 - p).T
         return np.asarray(1 / np.maximum(both, both.T))
 
 
-def fit_levels(margin: Floats, *, y: Bool, at: Int64, window: float, still_open: Sequence[OpenWindow] = ()) -> Levels:
+def fit_levels(
+    margin: Floats, *, y: Bool, at: Int64, window: float, still_open: Sequence[OpenWindow] = (),
+    was_absent: Mapping[int, Bool] = MappingProxyType({}),
+) -> Levels:  # fmt: skip
     """Returns the forecast learnt from the cutoffs of some rows.
 
     A Gaussian process over windows (Rasmussen, Williams 2006, chapters 2 and 4): the level of a window is the mean
     over its days of a season and a drift, and a slope in the logarithm of the records' age, with the chance of who was
     there. The first days of a window have a mean of their own, since fewer have come by then, which windows that are
-    over tell, and differ by what the rest may bring. How much of each is not fitted to the base, which has too few
-    years to tell.
+    over tell, and differ by what the rest may bring; they are taken to move as far as the whole window does. How much
+    of each is not fitted to the base, which has too few years to tell.
 
     Args:
         margin: log odds of the rows but for their level, shape (rows,).
@@ -160,22 +167,29 @@ def fit_levels(margin: Floats, *, y: Bool, at: Int64, window: float, still_open:
         at: cutoff of each row, microseconds UTC, shape (rows,).
         window: days of an outcome window.
         still_open: later cutoffs, whose windows are not over.
+        was_absent: for each number of days these tell of, which of the rows had not come in so many days of their
+            windows, shape (rows,).
     """
-    lengths = np.array([window, *(each.days for each in still_open)])
-    groups = [
-        _Group(moment, margin[rows], [y[rows], *(each.was_absent[rows] for each in still_open)], range(len(lengths)))
-        for moment, rows in _by_moment(at)
-    ]
-    groups += [_Group(each.at, each.margin, [each.is_absent], [kind]) for kind, each in enumerate(still_open, start=1)]
+    lengths = np.array([window, *was_absent])
+    closed = _by_moment(at)
+    held = set(range(len(closed))[:: -(-len(closed) // MOST_HELD)])
+    groups = []
+    for number, (moment, rows) in enumerate(closed):
+        first_days = [absent[rows] for absent in was_absent.values()] if number in held else []
+        groups.append(_Group(moment, margin[rows], [y[rows], *first_days], range(1 + len(first_days))))
+    kind_of = {days: kind for kind, days in enumerate(was_absent, start=1)}
+    groups += [_Group(each.at, each.margin, [each.is_absent], [kind_of[each.days]]) for each in still_open]
     level = [group.levels() for group in groups]
     kind = np.concatenate([group.kinds for group in groups])
     windows = _Windows(np.repeat([group.at for group in groups], [len(part) for part in level]), lengths[kind])
     unseen = UNSEEN**2 * np.maximum(1 - windows.days / window, 0)
+    first = groups[0].at
+    beyond_age = np.concatenate(level) - AGEING * _aged(windows.at, first=first)
     means = np.eye(len(lengths))[kind]
     with on_one_thread():  # the last bits of BLAS's and LAPACK's sums depend on the number of their threads
         chance = block_diag(*(group.chance(part) + NOISE**2 for group, part in zip(groups, level, strict=True)))
-        factor = cho_factor(_likeness(windows, windows, first=groups[0].at) + chance + np.diag(unseen))
-        told_means, told_level = cho_solve(factor, means), cho_solve(factor, np.concatenate(level))
+        factor = cho_factor(_likeness(windows, windows, first=first) + chance + np.diag(unseen))
+        told_means, told_level = cho_solve(factor, means), cho_solve(factor, beyond_age)
         mean = np.linalg.solve(means.T @ told_means, means.T @ told_level)
         weight = told_level - told_means @ mean
     return Levels(float(mean[0]), window, *(tuple(each.tolist()) for each in (windows.at, windows.days, weight)))
@@ -276,7 +290,7 @@ def _share(y: Bool) -> float:
 def _likeness(one: _Windows, other: _Windows, *, first: int) -> Floats:
     """How alike the levels of windows are, shape (one, other): their covariance; `first` is the first cutoff."""
     apart = (one.at[:, None] - other.at[None, :]) / DAY
-    likeness = AGEING**2 * np.outer(_aged(one.at, first=first), _aged(other.at, first=first))
+    likeness = AGEING_WIDTH**2 * np.outer(_aged(one.at, first=first), _aged(other.at, first=first))
     inside = (np.arange(_MOMENTS) + 0.5) / _MOMENTS
     for here in inside:
         for there in inside:

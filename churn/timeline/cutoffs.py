@@ -117,23 +117,25 @@ def training_cutoffs(
 
 
 def later_cutoffs(train: Sequence[Cutoff], *, settled: int, every_days: int) -> tuple[Cutoff, ...]:
-    """Returns the cutoffs that go on where the training cutoffs end, `every_days` apart, whose windows are open at
-    `settled` and at least `LEAST_OVER` over."""
+    """Returns the cutoffs that go on where the training cutoffs end, `every_days` apart, whose windows are still open
+    at `settled`."""
     later = list(train[-1:])
     while later and later[-1].moved(every_days).opens + LEAST_OVER * train[-1].horizon_days * DAY <= settled:
         later.append(later[-1].moved(every_days))
-    return still_open(later, settled)
+    return tuple(still_open(later, settled))
 
 
-def still_open(cutoffs: Sequence[Cutoff], at: int) -> tuple[Cutoff, ...]:
-    """Returns the cutoffs whose windows are open at a moment and at least `LEAST_OVER` over.
+def still_open(cutoffs: Sequence[Cutoff], at: int) -> dict[Cutoff, int]:
+    """Returns the cutoffs whose windows are open at a moment and at least `LEAST_OVER` over, each with the days over.
 
-    >>> [cutoff.at // DAY for cutoff in still_open([Cutoff(day * DAY, 0, 30) for day in range(0, 50, 10)], 40 * DAY)]
-    [20, 30]
+    These are told in whole weeks, so that every weekday counts alike; a window of which none is over is left out.
+
+    >>> still_open([Cutoff(0, 0, 30)], 20 * DAY)
+    {Cutoff(at=0, gap_days=0, horizon_days=30): 14}
     """
-    return tuple(
-        cutoff for cutoff in cutoffs if cutoff.opens + LEAST_OVER * cutoff.horizon_days * DAY <= at < cutoff.closes
-    )
+    over = {cutoff: at - cutoff.opens for cutoff in cutoffs if at < cutoff.closes}
+    weeks = {each: past // (7 * DAY) for each, past in over.items() if past >= LEAST_OVER * each.horizon_days * DAY}
+    return {cutoff: 7 * count for cutoff, count in weeks.items() if count}
 
 
 def purged(train: Sequence[Cutoff], test: Cutoff, *, grace_days: int = 0) -> tuple[Cutoff, ...]:
