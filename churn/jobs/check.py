@@ -12,6 +12,7 @@ from churn.config import Config
 from churn.errors import ChurnError, NotEnoughDataError
 from churn.jobs.advice import gap_advice, horizon_advice
 from churn.jobs.common import check_activity, check_enough
+from churn.jobs.lately import thin_end
 from churn.jobs.learning import Lesson, lesson_here
 from churn.jobs.schedule import Schedule, schedule_of
 from churn.models.frame import learn_prior, outcomes_of, rows, rows_at, why_not
@@ -37,9 +38,9 @@ def check(config: Config, *, progress: Callable[[str], None] = lambda _: None) -
     lesson = lesson_here(
         config, progress=progress, look=lambda tables: shapes.append(shape_of(tables)), columns=STANDING_COLUMNS
     )
-    issues = [*lesson.issues, *shape_issues(together(shapes), config)]
     known = replace(lesson.known, tables={})  # their rows are not read again
     check_activity(known.base, config.activity)
+    issues = [*lesson.issues, *shape_issues(together(shapes), config), *thin_end(known, config)]
     told: dict[str, Any] = {
         "is_usable": False, "findings": [issue.to_dict() for issue in issues], "history": _history(lesson),
         "sample": lesson.sample, "problems": [], "horizon": None, "population": None,

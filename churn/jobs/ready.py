@@ -11,6 +11,7 @@ import pyarrow as pa
 from churn.config import Config
 from churn.jobs.audit import audit
 from churn.jobs.common import check_activity, check_enough
+from churn.jobs.lately import thin_end
 from churn.jobs.learning import lesson_of
 from churn.jobs.material import Made, material_of
 from churn.jobs.past import past_of
@@ -74,8 +75,8 @@ def ready_to_learn(config: Config, *, allow_leak: bool, progress: Callable[[str]
     check_enough(leavers=leavers, stayers=stayers)
     progress("looking for signals that know the future")
     leak = audit(made, taught, past=past, allow_leak=allow_leak)
-    heads = _heads(lesson.known.tables)
-    return Ready(made.without_tables(), schedule, leak, heads, lesson.sample, lesson.issues, lesson.notes)
+    heads, issues = _heads(lesson.known.tables), [*lesson.issues, *thin_end(lesson.known, config)]
+    return Ready(made.without_tables(), schedule, leak, heads, lesson.sample, issues, lesson.notes)
 
 
 def _heads(tables: Mapping[str, pa.Table]) -> Heads:

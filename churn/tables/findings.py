@@ -31,6 +31,7 @@ Code = Literal[
     "several_rows_per_order",
     "stale_table",
     "table_summary",
+    "thin_end",
     "time_out_of_range",
     "unknown_customers",
     "unknown_kind",
