@@ -36,7 +36,8 @@ class Schedule:
         target: what is predicted, with its horizon.
         tests: the test cutoffs, in time order.
         cutoffs: the cutoffs to learn from, in time order.
-        later: those after them, whose windows are still open where the data ends; they tell levels alone.
+        later: those after them, whose windows are still open where the data ends; they tell levels alone. None of
+            contracts, and none where the treated teach nothing.
         every_days: days between them.
         horizon: how the horizon was found, for the record: proposed or set, and the candidates.
     """
@@ -78,7 +79,8 @@ def schedule_of(config: Config, known: Known) -> Schedule:
         "days": target.horizon_days,
         "candidates": [{**asdict(candidate), "is_good": candidate.is_good} for candidate in candidates],
     }
-    later = () if target.is_contractual else later_cutoffs(cutoffs, settled=known.settled, every_days=every)
+    is_asked = not (target.is_contractual or config.leave_out_treated)
+    later = later_cutoffs(cutoffs if is_asked else (), settled=known.settled, every_days=every)
     return Schedule(target, tests, cutoffs, later, every, horizon)
 
 
