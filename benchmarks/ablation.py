@@ -33,7 +33,7 @@ from churn.simulation.regimes import HAZARD, MECHANISMS
 CUSTOMERS, MONTHS, CUTOFFS, SEEDS = 5_000, 24, 3, (31,)
 FEWER_CUTOFFS = {"hotel": 1}
 """Where the horizon is long, earlier test cutoffs would leave nothing to learn from."""
-QUICK_CUSTOMERS = 800
+QUICK_CUSTOMERS = 400
 BOTH_MECHANISMS = ("retail",)
 FEWEST = 3
 """Companies below which a mean has no interval worth telling."""
