@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -154,8 +155,11 @@ def test_later_cutoffs_go_on_where_the_training_ends_until_too_little_of_a_windo
     later = later_cutoffs(train, settled=settled, every_days=every)
     assert not still_open(train, settled)
     assert later == tuple(still_open(later, settled))
+    if later:
+        assert still_open([train[-1].moved(every)], settled)
+        assert later[0] == train[-1].moved(every)
     both = [*train, *later]
-    assert all(after.at - before.at == every * DAY for before, after in zip(both[-1:-1], both[1:], strict=False))
+    assert all(after.at - before.at == every * DAY for before, after in pairwise(both))
     if train:
         beyond = (later or train)[-1].moved(every)
         assert not still_open([beyond], settled)

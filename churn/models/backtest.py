@@ -98,6 +98,13 @@ class Material:
 def learn_by(material: Material, by: int, *, columns: Sequence[str] | None = None) -> Factors:
     """Returns the two factors as they could be learnt at the moment `by`, from all signals or from some `columns`."""
     rows, cutoffs, _ = material.training_rows(by)
+    return _learnt_from(material, rows, cutoffs, columns=columns)
+
+
+def _learnt_from(
+    material: Material, rows: TrainingRows, cutoffs: Sequence[Cutoff], *, columns: Sequence[str] | None = None
+) -> Factors:
+    """The two factors learnt from the rows of some cutoffs; from some `columns`, with a fold less."""
     if columns is not None:
         rows = replace(rows, features=view_of(rows.features).select(columns))
     return learn(
@@ -139,10 +146,7 @@ def _one_cutoff(material: Material, test: Cutoff, *, settled: int, families: dic
     frame, features = material.frame[is_test], material.features[is_test]
     status = frame["voice_status"].to_numpy(str)
     told = outcomes_of(material.known, material.target, frame, known_by=settled, prior=material.prior)
-    factors = learn(
-        rows, cutoffs=cutoffs, grace_days=material.target.grace_days, can_hear=material.known.has_voice,
-        growing=material.growing,
-    )  # fmt: skip
+    factors = _learnt_from(material, rows, cutoffs)
     predicted = predict(factors, features, voice_status=status, at=test.at)
     kept = frame[["customer", "at", "voice_status", "is_treated", "expected_spend", "days_since_last"]].astype(
         {"voice_status": "str", "expected_spend": np.float64, "days_since_last": np.float64}
@@ -158,7 +162,7 @@ def _one_cutoff(material: Material, test: Cutoff, *, settled: int, families: dic
     if factors.silent is not None:
         _add_silence_baselines(result, rows, features, is_test)
     for family, columns in families.items():
-        alone = learn_by(material, test.at, columns=columns)
+        alone = _learnt_from(material, rows, cutoffs, columns=columns)
         of_family = predict(alone, features[columns], voice_status=status, at=test.at)
         result[f"p:{family}"], result[f"s:{family}"] = of_family["p_leave"], of_family["p_silent"]
     return result

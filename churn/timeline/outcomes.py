@@ -37,10 +37,11 @@ def has_left(active: Events, cutoff: Cutoff, *, standing: Standing, known_by: in
 def first_coming(active: Events, cutoff: Cutoff, *, known_by: int) -> Int64:
     """Returns from when each customer is known to have come in the outcome window: the first moment at which a row of
     hers inside it is visible, microseconds UTC; NEVER where none is visible at `known_by`. Shape (customers,)."""
-    seen_at = np.maximum(active.time + 1, active.known)
-    is_inside = (active.time >= cutoff.opens) & (active.time < cutoff.closes) & (seen_at <= known_by)
+    inside = np.flatnonzero((active.time >= cutoff.opens) & (active.time < cutoff.closes))
+    seen_at = np.maximum(active.time[inside] + 1, active.known[inside])
+    is_seen = seen_at <= known_by
     first = np.full(len(active.starts) - 1, NEVER)
-    np.minimum.at(first, active.customer[is_inside], seen_at[is_inside])
+    np.minimum.at(first, active.customer[inside[is_seen]], seen_at[is_seen])
     return first
 
 
