@@ -26,7 +26,7 @@ from churn.models.frame import rows_at
 from churn.models.known import Known, prepare
 from churn.signals.recipes import YEAR
 from churn.tables.history import DAY, Events, histories
-from churn.timeline.cutoffs import Cutoff, moment_of
+from churn.timeline.cutoffs import Cutoff, happened_in, moment_of, seen_at
 
 SHOWN_EVENTS = 15
 _HER_CODE = np.array([0])
@@ -103,8 +103,8 @@ def _kinds(incidents: Events | None, cutoff: Cutoff) -> dict[str, int]:
     """How many incidents of each kind she had in the year before the cutoff, as far as they were known then."""
     if incidents is None:
         return {}
-    seen = (incidents.time < cutoff.at) & (incidents.known <= cutoff.at)
-    seen &= (incidents.time >= cutoff.at - YEAR * DAY) & (incidents.columns["kind"] >= 0)
+    seen = happened_in(incidents, cutoff.at - YEAR * DAY, cutoff.at, known_by=cutoff.at)
+    seen &= incidents.columns["kind"] >= 0
     counts = np.bincount(incidents.columns["kind"][seen], minlength=len(incidents.labels["kind"]))
     return {kind: int(count) for kind, count in zip(incidents.labels["kind"], counts, strict=True) if count}
 
@@ -133,7 +133,7 @@ def _events(by_table: Mapping[str, Events], cutoff: Cutoff) -> list[dict[str, st
     """Her latest visible events of every table, newest first: when, which table, and what kind."""
     found = []
     for name, events in by_table.items():
-        rows = np.flatnonzero((events.time < cutoff.at) & (events.known <= cutoff.at))
+        rows = np.flatnonzero(seen_at(events, cutoff.at))
         for row in rows[-SHOWN_EVENTS:]:
             found.append((int(events.time[row]), name, _detail(events, int(row))))
     found.sort(reverse=True)

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from churn.tables.contract import CONTRACT
 from churn.tables.history import DAY, Events, Int64
+from churn.timeline.cutoffs import seen_at
 from churn.timeline.voice import is_by_self, voice_sources
 
 SPOKEN = ("contacts", "feedback")
@@ -81,7 +82,7 @@ class Base:
     def upto(self, at: int) -> Base:
         """Returns the base as it was known at `at`, but for who can be heard and when activity began."""
         first_rows = {
-            name: FirstRows(*(part[(rows.known <= at) & (rows.time < at)] for part in (rows.known, rows.time)))
+            name: FirstRows(*(part[seen_at(rows, at)] for part in (rows.known, rows.time)))
             for name, rows in self.first_rows.items()
         }
         last = None if self.last_activity is None else min(self.last_activity, at - 1)

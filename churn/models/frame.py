@@ -13,7 +13,7 @@ from churn.models.known import Known
 from churn.models.target import Target
 from churn.tables.history import DAY, NEVER, Int64
 from churn.timeline import outcomes, population
-from churn.timeline.cutoffs import Cutoff
+from churn.timeline.cutoffs import Cutoff, happened_in, seen_at
 from churn.timeline.rhythm import (
     Bool,
     Float64,
@@ -152,11 +152,11 @@ def _was_treated(known: Known, starts: int, ends: int, known_by: int) -> Bool:
     treated = known.events.get("treatments")
     if treated is None:
         return np.zeros(len(known.customers), bool)
-    is_inside = (treated.time >= starts) & (treated.time < ends) & (treated.known <= known_by)
+    is_inside = happened_in(treated, starts, ends, known_by=known_by)
     control = treated.columns.get("is_control")
     if control is not None:
         is_inside &= control != 1
-    return np.asarray(np.bincount(treated.customer[is_inside], minlength=len(known.customers)) > 0)
+    return treated.whose(is_inside)
 
 
 def _simple_figures(known: Known, seen: Pace, cutoff: Cutoff, prior: Prior) -> dict[str, Float64]:
@@ -188,7 +188,7 @@ def _simple_figures(known: Known, seen: Pace, cutoff: Cutoff, prior: Prior) -> d
 
 def _spend_since(known: Known, at: int, since: int | None) -> Float64:
     bought = known.bought
-    seen = (bought.time < at) & (bought.known <= at)
+    seen = seen_at(bought, at)
     if since is not None:
         seen &= bought.time >= since
     cents = np.asarray(bought.columns["spend"][seen], np.int64)
@@ -198,7 +198,7 @@ def _spend_since(known: Known, at: int, since: int | None) -> Float64:
 
 def _refunded(known: Known, at: int) -> Float64:
     returned = known.returned
-    seen = (returned.time < at) & (returned.known <= at)
+    seen = seen_at(returned, at)
     cents = np.asarray(returned.columns["refund"][seen], np.int64)
     return np.asarray(np.bincount(returned.customer[seen], cents, len(known.customers)) / 100)
 

@@ -24,6 +24,7 @@ from churn.signals.recipes import Recipe
 from churn.signals.streams import Stream, Value
 from churn.tables.history import DAY, Int64, events_of, moments_of
 from churn.tables.orders import MICRO, MISSING, micro
+from churn.timeline.cutoffs import happened_in
 from churn.timeline.rhythm import Prior
 from churn.timeline.voice import voice_events
 
@@ -161,7 +162,7 @@ def hidden_now(known: Known, model: VoiceModel, *, at: int, codes: Int64, target
     ids = _lately_troubled(known, at, codes)
     few = {name: table.filter(pc.is_in(table["customer_id"], value_set=ids)) for name, table in known.tables.items()}
     troubles = troubles_of(few, customers=ids, voice=events_of(voice_events(few), customers=ids))
-    is_recent = (troubles.time < at) & (troubles.known <= at) & (troubles.time >= at - HIDDEN_DAYS * DAY)
+    is_recent = happened_in(troubles, at - HIDDEN_DAYS * DAY, at, known_by=at)
     wanted = np.flatnonzero(is_recent & (troubles.time >= _heard_from(known, at)))
     p, weight = np.full((2, len(troubles)), np.nan)
     if len(wanted):

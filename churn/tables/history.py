@@ -51,6 +51,10 @@ class Events:
         """The customer code of each row, shape (rows,)."""
         return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
 
+    def whose(self, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Returns which customers have a row where `mask` is true, shape (customers,)."""
+        return np.asarray(np.diff(np.append(0, np.cumsum(mask))[self.starts]) > 0)
+
     def keep(self, mask: npt.NDArray[np.bool_]) -> Events:
         """Returns the events where `mask` is true, in the same order."""
         rows = np.flatnonzero(mask)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
+import numpy as np
+import numpy.typing as npt
+
 from churn.errors import CutoffError
-from churn.tables.history import DAY
+from churn.tables.history import DAY, Int64
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 GRACE_DAYS = 30
@@ -21,7 +25,7 @@ LEAST_OVER = 1 / 3
 class Cutoff:
     """The moment of prediction with its outcome window `[at + gap, at + gap + horizon)`.
 
-    A row is visible when `time < at` and `available_at <= at`. Times are microseconds since 1970 in UTC.
+    What a prediction at it sees says `seen_at`. Times are microseconds since 1970 in UTC.
 
     >>> Cutoff(at=0, gap_days=0, horizon_days=2).closes // DAY
     2
@@ -51,6 +55,35 @@ class Cutoff:
     def moved(self, days: int) -> Cutoff:
         """Returns the same cutoff `days` later (earlier when negative)."""
         return Cutoff(self.at + days * DAY, self.gap_days, self.horizon_days)
+
+
+class Dated(Protocol):
+    """Rows of two clocks each, microseconds UTC, shape (rows,): when it happened and when it became known."""
+
+    @property
+    def time(self) -> Int64:
+        """When each row happened."""
+
+    @property
+    def known(self) -> Int64:
+        """When each row became known."""
+
+
+def seen_at(rows: Dated, at: int) -> npt.NDArray[np.bool_]:
+    """Returns which rows are visible at a moment: `time < at` and `known <= at`. Shape (rows,)."""
+    return (rows.time < at) & (rows.known <= at)
+
+
+def happened_in(rows: Dated, opens: int | Int64, closes: int, *, known_by: int) -> npt.NDArray[np.bool_]:
+    """Returns which rows happened in [opens, closes) and were known by a moment. Shape (rows,).
+
+    Args:
+        rows: of one table, or of one activity.
+        opens: of all rows, or of each, shape (rows,).
+        closes: the first microsecond that is too late.
+        known_by: the moment of who asks.
+    """
+    return (rows.time >= opens) & (rows.time < closes) & (rows.known <= known_by)
 
 
 def microseconds(moment: dt.date, timezone: str) -> int:

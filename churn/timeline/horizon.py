@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from churn.tables.history import DAY, Events
+from churn.timeline.cutoffs import happened_in, seen_at
 from churn.timeline.rhythm import Float64, pace
 
 CANDIDATES = (7, 14, 28, 60, 91, 182, 365)
@@ -81,7 +82,7 @@ def _has_history(starts: int, settled: int, days: int, gap_days: int) -> bool:
 
 def _gaps(active: Events, ends: int) -> tuple[Float64, Float64, np.ndarray]:
     """All gaps between active days, the running one (censored at `ends`) too, each customer weighing one in total."""
-    visible = (active.time < ends) & (active.known <= ends)
+    visible = seen_at(active, ends)
     code, day = active.customer[visible], active.columns["day"][visible]
     is_new = (np.diff(code, prepend=-1) != 0) | (np.diff(day, prepend=-1) != 0)
     code, day = code[is_new], day[is_new]
@@ -112,13 +113,9 @@ def _leaving(active: Events, ends: int, days: int) -> tuple[float, float]:
     opens = ends - 2 * days * DAY
     seen = pace(active, opens)
     is_active = (seen.days >= 2) & (seen.last >= opens - 2 * days * DAY)
-    came = _came(active, opens, opens + days * DAY, ends)
-    came_later = _came(active, opens + days * DAY, ends, ends)
+    closes = opens + days * DAY
+    came = active.whose(happened_in(active, opens, closes, known_by=ends))
+    came_later = active.whose(happened_in(active, closes, ends, known_by=ends))
     left = is_active & ~came
     rate = float(left.sum() / is_active.sum()) if is_active.any() else float("nan")
     return rate, float((left & came_later).sum() / left.sum()) if left.any() else float("nan")
-
-
-def _came(active: Events, opens: int, closes: int, known_by: int) -> np.ndarray:
-    is_inside = (active.time >= opens) & (active.time < closes) & (active.known <= known_by)
-    return np.bincount(active.customer[is_inside], minlength=len(active.starts) - 1) > 0

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from scipy import stats
 
 from churn.tables.history import DAY, NEVER, Events, Int64
-from churn.timeline.cutoffs import GRACE_DAYS, Cutoff
+from churn.timeline.cutoffs import GRACE_DAYS, Cutoff, happened_in, seen_at
 from churn.timeline.population import Standing, ends_of, is_ending_contract
 from churn.timeline.rhythm import Bool, Float64, Pace, Prior, expected_days
 
@@ -68,15 +68,13 @@ def has_lapsed(contracts: Events, cutoff: Cutoff, *, known_by: int) -> Bool:
     A renewal is any contract that runs on after hers has ended: one begun within the grace or, where she renews early
     or has two, one begun before. A payment failure or a switch of plan is not leaving.
     """
-    customers = len(contracts.starts) - 1
     code, ends = contracts.customer, ends_of(contracts)
     is_ending = is_ending_contract(contracts, cutoff)
-    last_end = np.zeros(customers, np.int64)
+    last_end = np.zeros(len(contracts.starts) - 1, np.int64)
     np.maximum.at(last_end, code[is_ending], ends[is_ending])
     is_in_time = contracts.time <= last_end[code] + GRACE_DAYS * DAY
     is_next = is_in_time & (ends > last_end[code]) & (contracts.known <= known_by)
-    has_renewed = np.bincount(code[is_next], minlength=customers) > 0
-    has_ended = np.bincount(code[is_ending], minlength=customers) > 0
+    has_renewed, has_ended = contracts.whose(is_next), contracts.whose(is_ending)
     return np.asarray(has_ended & ~has_renewed & ~_is_excused(contracts, is_ending))
 
 
@@ -88,9 +86,7 @@ def voice_starts(seen: Pace, cutoff: Cutoff) -> Int64:
 
 def spoke(voice: Events, starts: Int64, ends: int, *, known_by: int) -> Bool:
     """Returns who has a voice event in [starts, ends) known by `known_by`. Shape (customers,)."""
-    code = voice.customer
-    is_inside = (voice.time >= starts[code]) & (voice.time < ends) & (voice.known <= known_by)
-    return np.bincount(code[is_inside], minlength=len(starts)) > 0
+    return voice.whose(happened_in(voice, starts[voice.customer], ends, known_by=known_by))
 
 
 def is_observable(
@@ -107,9 +103,7 @@ def is_observable(
         heard |= covers_from.get(name, NEVER) <= starts
     if "invitations" in events:
         asked = events["invitations"]
-        code = asked.customer
-        is_inside = (asked.time >= starts[code]) & (asked.time < at) & (asked.known <= at)
-        heard |= np.bincount(code[is_inside], minlength=len(starts)) > 0
+        heard |= asked.whose(happened_in(asked, starts[asked.customer], at, known_by=at))
     if profile is not None and "is_contactable" in profile.column_names:
         heard |= np.asarray(pc.fill_null(profile["is_contactable"], False), bool)
     return heard
@@ -122,7 +116,7 @@ def voice_status(has_spoken: Bool, observable: Bool) -> Status:
 
 def active_days(active: Events, opens: int, closes: int, known_by: int) -> Int64:
     """Returns each customer's distinct active days in [opens, closes), known by `known_by`. Shape (customers,)."""
-    is_inside = (active.time >= opens) & (active.time < closes) & (active.known <= known_by)
+    is_inside = happened_in(active, opens, closes, known_by=known_by)
     code, day = active.customer[is_inside], active.columns["day"][is_inside]
     is_new = (np.diff(code, prepend=-1) != 0) | (np.diff(day, prepend=-1) != 0)
     return np.bincount(code[is_new], minlength=len(active.starts) - 1)
@@ -130,8 +124,8 @@ def active_days(active: Events, opens: int, closes: int, known_by: int) -> Int64
 
 def _spends_less(active: Events, seen: Pace, cutoff: Cutoff, expected: Float64, known_by: int) -> Bool:
     customers = len(seen.days)
-    is_past = (active.time < cutoff.at) & (active.known <= cutoff.at)
-    is_inside = (active.time >= cutoff.opens) & (active.time < cutoff.closes) & (active.known <= known_by)
+    is_past = seen_at(active, cutoff.at)
+    is_inside = happened_in(active, cutoff.opens, cutoff.closes, known_by=known_by)
     code, spend = active.customer, active.columns["spend"].astype(float)
     cap = np.full(customers, np.inf)
     for customer, values in _groups(code[is_past], spend[is_past]):
@@ -163,5 +157,4 @@ def _is_excused(contracts: Events, is_ending: Bool) -> Bool:
         return np.zeros(len(contracts.starts) - 1, bool)
     labels = contracts.labels["ended_how"]
     excused = [code for code, label in enumerate(labels) if label in ("payment_failure", "switch")]
-    rows = is_ending & np.isin(how, excused)
-    return np.asarray(np.bincount(contracts.customer[rows], minlength=len(contracts.starts) - 1) > 0)
+    return contracts.whose(is_ending & np.isin(how, excused))

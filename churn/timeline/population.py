@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from churn.tables.history import DAY, NEVER, Events, Int64
-from churn.timeline.cutoffs import Cutoff
+from churn.timeline.cutoffs import Cutoff, happened_in, seen_at
 from churn.timeline.rhythm import Bool, Pace, Prior, own_gap
 
 ELIGIBLE = ""
@@ -85,7 +85,7 @@ def why_not_by_orders(active: Events, seen: Pace, cutoff: Cutoff, *, standing: S
     Eligible is who has at least `least` orders visible in the `days` before the cutoff and hasn't closed or opted out.
     """
     since = cutoff.at - days * DAY
-    is_recent = (active.time < cutoff.at) & (active.known <= cutoff.at) & (active.time >= since)
+    is_recent = happened_in(active, since, cutoff.at, known_by=cutoff.at)
     recent = np.bincount(active.customer[is_recent], minlength=len(seen.days))
     return _first_reason(
         ("never_active", seen.days == 0),
@@ -100,17 +100,15 @@ def why_not_by_contract(contracts: Events, cutoff: Cutoff, *, standing: Standing
 
     Eligible is who has a contract that is visible and running at the cutoff and ends in the outcome window.
     """
-    customers = len(contracts.starts) - 1
-    code = contracts.customer
-    seen = (contracts.time < cutoff.at) & (contracts.known <= cutoff.at)
+    seen = seen_at(contracts, cutoff.at)
     is_running = seen & (ends_of(contracts) >= cutoff.at)
     is_ending = is_ending_contract(contracts, cutoff)
     return _first_reason(
-        ("never_active", np.bincount(code[seen], minlength=customers) == 0),
+        ("never_active", ~contracts.whose(seen)),
         ("opted_out", standing.is_opted_out(cutoff.at)),
         ("closed", standing.is_closed(cutoff.at)),
-        ("no_contract", np.bincount(code[is_running], minlength=customers) == 0),
-        ("not_ending", np.bincount(code[is_ending], minlength=customers) == 0),
+        ("no_contract", ~contracts.whose(is_running)),
+        ("not_ending", ~contracts.whose(is_ending)),
     )
 
 
@@ -120,7 +118,7 @@ def is_ending_contract(contracts: Events, cutoff: Cutoff) -> Bool:
     Due is the agreed `end`; a cancellation after the cutoff is the future and changes nothing here.
     """
     due = np.asarray(contracts.columns["end"], np.int64)
-    is_running = (contracts.time < cutoff.at) & (contracts.known <= cutoff.at) & (ends_of(contracts) >= cutoff.at)
+    is_running = seen_at(contracts, cutoff.at) & (ends_of(contracts) >= cutoff.at)
     return is_running & (due >= cutoff.opens) & (due < cutoff.closes)
 
 

@@ -12,6 +12,7 @@ from scipy import optimize, special
 
 from churn.tables.history import DAY, Array, Events, Int64, events_of
 from churn.tables.orders import Orders
+from churn.timeline.cutoffs import seen_at
 from churn.timeline.mbg_nbd import MbgNbd, fit_mbg_nbd, p_no_activity
 
 Float64 = npt.NDArray[np.float64]
@@ -95,9 +96,9 @@ def days_of(time: Int64, timezone: str) -> Int64:
 
 
 def pace(active: Events, at: int) -> Pace:
-    """Returns what is visible at `at` of everybody's activity (time < at, known <= at)."""
+    """Returns what is visible at `at` of everybody's activity."""
     customers = len(active.starts) - 1
-    seen = np.flatnonzero((active.time < at) & (active.known <= at))
+    seen = np.flatnonzero(seen_at(active, at))
     code, day, time = active.customer[seen], active.columns["day"][seen], active.time[seen]
     is_new_customer = np.diff(code, prepend=-1) != 0
     is_new_day = is_new_customer | (np.diff(day, prepend=-1) != 0)
@@ -216,7 +217,7 @@ def season_index(active: Events, *, starts: int, at: int) -> tuple[float, ...]:
 
 def _active_days(active: Events, at: int) -> tuple[Int64, Int64]:
     """Customer code and month (since 1970) of every distinct active day visible at `at`."""
-    visible = (active.time < at) & (active.known <= at)
+    visible = seen_at(active, at)
     pairs = np.unique(np.stack([active.customer[visible], active.columns["day"][visible]]), axis=1)
     return pairs[0], pairs[1].astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
 
