@@ -18,7 +18,7 @@ from churn.models.factors import MIN_LEAVERS
 from churn.models.hidden_friction import hidden_now
 from churn.models.known import Known
 from churn.models.target import Target
-from churn.signals.bucket import Asked, fill_bucket
+from churn.signals.bucket import Asked, signals_frame
 from churn.signals.recipes import Recipe
 from churn.tables.findings import plural
 from churn.timeline.rhythm import Prior
@@ -31,19 +31,15 @@ def signals_of(
 
     They lie in one block, which nothing copies; a category is its code, null where the model doesn't know its label.
     """
-    block = np.empty((len(recipes), len(frame)), np.float32)
     at = frame["at"].to_numpy(np.int64)
     asked = Asked(
         tuple(recipes), prior, target.horizon_days, target.gap_days, target.timezone, target.activity,
         {cutoff: known.covered_at(cutoff) for cutoff in np.unique(at).tolist()},
     )  # fmt: skip
     code = frame["customer"].to_numpy(np.int32)
-    fill_bucket(block, known.tables, customers=known.customers, code=code, at=at, asked=asked, threads=threads)
-    for number, recipe in enumerate(recipes):
-        if recipe.is_category:
-            block[number][block[number] < 0] = np.nan
-    names = [recipe.name for recipe in recipes]
-    return pd.DataFrame(block.T, columns=names, index=frame.index, copy=False)
+    return signals_frame(
+        known.tables, customers=known.customers, code=code, at=at, asked=asked, threads=threads, index=frame.index
+    )
 
 
 def bundle_signals(known: Known, frame: pd.DataFrame, bundle: Bundle, *, threads: int = 1) -> pd.DataFrame:

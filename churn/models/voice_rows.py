@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from churn.models.target import Target
 from churn.models.troubles import Troubles
-from churn.signals.bucket import Asked, fill_bucket
+from churn.signals.bucket import Asked, signals_frame
 from churn.signals.edges import WHOLE, edges_of
 from churn.signals.kernel import NOTHING, Op, walk_back
 from churn.signals.recipes import Recipe
@@ -72,13 +72,8 @@ def signals_before(
     at = troubles.time[rows] // DAY * DAY
     covered = {int(day): covered_at(int(day)) for day in np.unique(at)}
     asked = Asked(tuple(recipes), _NO_RHYTHM, 1, 0, target.timezone, target.activity, covered)
-    block = np.empty((len(recipes), len(rows)), np.float32)
     code = troubles.customer[rows].astype(np.int32)
-    fill_bucket(block, tables, customers=customers, code=code, at=at, asked=asked, threads=threads)
-    for number, recipe in enumerate(recipes):
-        if recipe.is_category:
-            block[number][block[number] < 0] = np.nan
-    return pd.DataFrame(block.T, columns=[recipe.name for recipe in recipes], copy=False)
+    return signals_frame(tables, customers=customers, code=code, at=at, asked=asked, threads=threads)
 
 
 def own_telling(troubles: Troubles, rows: Int64, *, expected: Float64) -> dict[str, Float64]:

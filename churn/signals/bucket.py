@@ -94,6 +94,22 @@ def bucket_signals(tables: Mapping[str, pa.Table], rows: pa.Table, asked: Asked,
     return framed(block, asked.recipes)
 
 
+def signals_frame(
+    tables: Mapping[str, pa.Table], *, customers: pa.StringArray, code: npt.NDArray[np.int32], at: Int64, asked: Asked,
+    threads: int = 1, index: pd.Index | None = None,
+) -> pd.DataFrame:  # fmt: skip
+    """Returns the signals of rows, float32, in the order of the recipes; see `fill_bucket`.
+
+    They lie in one block, which nothing copies; a category is its code, null where the model doesn't know its label.
+    """
+    block = np.empty((len(asked.recipes), len(at)), np.float32)
+    fill_bucket(block, tables, customers=customers, code=code, at=at, asked=asked, threads=threads)
+    for number, recipe in enumerate(asked.recipes):
+        if recipe.is_category:
+            block[number][block[number] < 0] = np.nan
+    return pd.DataFrame(block.T, columns=[recipe.name for recipe in asked.recipes], index=index, copy=False)
+
+
 def fill_bucket(
     block: Float32, tables: Mapping[str, pa.Table], *, customers: pa.StringArray, code: npt.NDArray[np.int32],
     at: Int64, asked: Asked, threads: int = 1,
