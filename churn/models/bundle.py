@@ -54,10 +54,10 @@ class Bundle:
         target: what is predicted.
         recipes: the signals, in the order of the model's features, with the frozen labels of categories.
         prior: the base's rhythm.
-        factors: the two boosters and their calibrations.
+        factors: who leaves, and which of them silently.
         percentiles: 1,001 quantiles of the training population's raw margin, rising.
         tables: the tables it was trained with.
-        training: cutoffs, rows, leave rate, data fingerprint: facts about the training, no clock.
+        training: cutoffs, rows, columns, data fingerprint: facts about the training, no clock.
         voice: how likely customers are to say that something is wrong, None where nobody can be heard.
         reference: how signals were spread in training.
     """

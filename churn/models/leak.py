@@ -24,7 +24,7 @@ def signal_aurocs(features: Signals, *, has_left: Floats, categories: Collection
     """Returns the AUROC of every signal alone, in the better direction, by name; none where there is one outcome only.
 
     A null counts as the lowest value in one look and as the highest in the other. The codes of `categories` have no
-    order: each stands for the share of its own rows that leave. Above 20,000 rows an even sample of them is looked at.
+    order: each stands for the share of its own rows that leave. Of 40,000 rows or more an even sample is looked at.
     """
     features = view_of(features)
     step = max(1, len(features) // ENOUGH_ROWS)

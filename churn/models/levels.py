@@ -44,7 +44,7 @@ NOISE = 0.05
 UNSEEN = 0.3
 """What a window's level differs by from what its first days tell, when nearly all of it is still to come (log odds)."""
 MOST_HELD = 100
-"""Open windows are held against the first days of so many windows that are over, spread over all of them."""
+"""Open windows are held against the first days of so many windows that are over at most, spread over all of them."""
 MOST_ROWS = 200_000
 """More rows tell the levels no better: so many of thirty cutoffs leave an error of .03 log odds."""
 _YEAR = 365.25
