@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -24,11 +24,10 @@ from churn.tables.buckets import Buckets
 from churn.tables.contract import CONTRACT
 from churn.tables.findings import Issue
 from churn.tables.ordering import repeated_issue, settled
+from churn.tables.pace import Progress
 from churn.tables.raw import raw_rows
 from churn.tables.rows import BUCKET, Sieve
 from churn.tables.sources import each_table
-
-Progress = Callable[[str], None]
 
 
 def score(

@@ -28,7 +28,7 @@ from churn.tables.buckets import Buckets, open_buckets
 from churn.tables.findings import Issue
 from churn.tables.memory import give_back
 from churn.tables.ordering import merged
-from churn.tables.pace import Pace
+from churn.tables.pace import Pace, Progress
 from churn.tables.parcels import PARCELS_SQL, packed_for, schemas_of, schemas_text, unpacked
 from churn.tables.scattered import Scattered, config_of, found_in, glean, in_buckets, parcelled, scatter, text_of
 from churn.tables.session import spark_session
@@ -42,7 +42,6 @@ _CHOSEN = ":chosen"
 _SHARE = 1
 """Of the memory for tables: nothing is written beside what is learnt from, and most of it will be held together."""
 NO_COLUMNS: Mapping[str, Collection[str]] = MappingProxyType({})
-Progress = Callable[[str], None]
 Signals = Callable[[Known, pd.DataFrame, Sequence[Recipe], Target, Prior], pd.DataFrame]
 """Computes the signals of a frame's rows; see `signals_of`."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -36,9 +36,9 @@ from churn.jobs.unseen import unseen_warnings
 from churn.models.bundle import Bundle
 from churn.tables.atomic import alone_at
 from churn.tables.findings import Issue
+from churn.tables.pace import Progress
 from churn.timeline.cutoffs import Cutoff
 
-Progress = Callable[[str], None]
 Engine = Bucketwise | Clusterwise
 
 

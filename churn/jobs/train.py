@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,10 +29,10 @@ from churn.models.tuning import Tuned, check_tunable
 from churn.models.verdict import judge
 from churn.signals.recipes import YEAR, Recipe
 from churn.tables.memory import give_back_large_at_once
+from churn.tables.pace import Progress
 
 RESULT_SCHEMA = 1
 EXPLAINED_ROWS = 4_000
-Progress = Callable[[str], None]
 
 
 def train(

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 
 from churn.models.backtest import Material
 from churn.models.tuning import Tuned, tune
-from churn.tables.pace import Step, duration
-
-Progress = Callable[[str], None]
+from churn.tables.pace import Progress, Step, duration
 
 
 def tuned_by(material: Material, *, by: int, trials: int, progress: Progress) -> tuple[Material, Tuned]:
