@@ -35,9 +35,9 @@ def judge(
     everybody = _compared(predictions, "has_left", _leave_models(predictions), labels=labels, seed=seed)
     metrics, differences = dict(everybody.metrics), dict(everybody.differences)
     quiet = predictions[(predictions["voice_status"] == "quiet") & predictions["p_silent"].notna()]
+    quiet = quiet.assign(is_silent=quiet["has_left"] & ~quiet["has_spoken"])
     if len(quiet):
-        heard = _compared(quiet.assign(is_silent=quiet["has_left"] & ~quiet["has_spoken"]), "is_silent",
-                          _silent_models(quiet), labels=labels, seed=seed)  # fmt: skip
+        heard = _compared(quiet, "is_silent", _silent_models(quiet), labels=labels, seed=seed)
         metrics |= {"model_silent": heard.metrics["model"]} | {name: heard.metrics[name] for name in SILENCE_BASELINES}
         differences |= {name: heard.differences[name] for name in SILENCE_BASELINES}
     return {
@@ -90,9 +90,8 @@ def _ablation(
     families = {"both": "p_leave", "operations": "p:operations", "feedback": "p:feedback"}
     result = {"eligible": _contest(predictions, "has_left", families, labels=labels, seed=seed)}
     if len(quiet):
-        rows = quiet.assign(is_silent=quiet["has_left"] & ~quiet["has_spoken"])
         families = {"both": "p_silent", "operations": "s:operations", "feedback": "s:feedback"}
-        result["quiet"] = _contest(rows, "is_silent", families, labels=labels, seed=seed)
+        result["quiet"] = _contest(quiet, "is_silent", families, labels=labels, seed=seed)
     return result
 
 
