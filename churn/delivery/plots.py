@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 
 INK, SOFT, GRID, PAPER = "#1f2933", "#66717d", "#e3e7eb", "#ffffff"
-BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"
+BLUE, ORANGE = "#0072b2", "#d55e00"
 _OTHERS = ("#52606d", "#7b8794", "#9aa5b1")
 _STROKES: tuple[Any, ...] = (
     (0, (6, 2)),

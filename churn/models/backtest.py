@@ -44,7 +44,7 @@ class Material:
         cutoffs: the training cutoffs, in time order.
         later: those after them, whose windows are still open where the data ends; they tell levels alone.
         leave_out_treated: whether rows of customers treated before or in the outcome window teach nothing.
-        growing: seed, threads and categories of the trees.
+        growing: how trees are grown.
     """
 
     known: Known
@@ -160,7 +160,7 @@ def _one_cutoff(material: Material, test: Cutoff, *, settled: int, families: dic
         )  # fmt: skip
         result[f"rank:{name}"], result[f"p:{name}"] = ranked, p
     if factors.silent is not None:
-        _add_silence_baselines(result, rows, features, is_test)
+        _add_silence_baselines(result, rows, features)
     for family, columns in families.items():
         alone = _learnt_from(material, rows, cutoffs, columns=columns)
         of_family = predict(alone, features[columns], voice_status=status, at=test.at)
@@ -168,9 +168,7 @@ def _one_cutoff(material: Material, test: Cutoff, *, settled: int, families: dic
     return result
 
 
-def _add_silence_baselines(
-    result: pd.DataFrame, rows: TrainingRows, features: pd.DataFrame, is_test: np.ndarray
-) -> None:
+def _add_silence_baselines(result: pd.DataFrame, rows: TrainingRows, features: pd.DataFrame) -> None:
     quiet = rows.is_quiet
     is_silent = rows.has_left & ~rows.has_spoken
     p_leave = result["p_leave"].to_numpy()

@@ -115,10 +115,9 @@ class TrainingRows:
     has_spoken: Bool
     so_far: SoFar | None = None
 
-    def keep(self, mask: Bool, columns: Sequence[str] | None = None) -> TrainingRows:
-        """Returns the rows where `mask` is true, with all features or some `columns`."""
-        features = view_of(self.features)
-        kept = (features if columns is None else features.select(columns)).keep(mask)
+    def keep(self, mask: Bool) -> TrainingRows:
+        """Returns the rows where `mask` is true."""
+        kept = view_of(self.features).keep(mask)
         so_far = None if self.so_far is None else replace(self.so_far, came_before=self.so_far.came_before[mask])
         return TrainingRows(
             kept, self.at[mask], self.has_left[mask], self.is_quiet[mask], self.has_spoken[mask], so_far
@@ -264,13 +263,9 @@ def _calibrate_silent(
     return fit_cautiously(margin, y=is_silent[then])
 
 
-def _rarer(has_left: Bool) -> int:
-    return int(min(has_left.sum(), (~has_left).sum()))
-
-
 def _check_enough(has_left: Bool) -> None:
     leavers, stayers = int(has_left.sum()), int((~has_left).sum())
-    if _rarer(has_left) < MIN_LEAVERS:
+    if min(leavers, stayers) < MIN_LEAVERS:
         raise NotEnoughDataError(
             f"{leavers} customers who leave and {stayers} who stay in the training period: at least {MIN_LEAVERS} of "
             "each are needed; give a longer history, a shorter horizon_days, or a wider population in churn.toml"
