@@ -128,7 +128,7 @@ def test_fewer_than_fifty_of_a_class_are_refused_before_anything_is_fitted(
     assert MIN_LEAVERS == 50
     with pytest.raises(
         NotEnoughDataError,
-        match=f"^{leavers} customers who leave and {stayers} who stay .* at least 50 of each are needed",
+        match=f"^{leavers} rows .* that leave and {stayers} that stay .* at least 50 of each are needed",
     ):
         learnt(few)
 

@@ -15,7 +15,7 @@ SILENT_MODELS = {
     "model_silent": "The model, silent leaving",
     "p_leave_alone": "Risk of leaving alone",
     "p_leave_x_share": "Risk of leaving x average silent share",
-    "silence_rule": "Rule: something went wrong, no word",
+    "silence_rule": "Rule: unanswered invitations, time since she last spoke",
 }
 METRICS = {
     "auroc": "AUROC",

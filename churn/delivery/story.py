@@ -259,6 +259,8 @@ def _adds(found: Mapping[str, Any]) -> str:
     told = f"{signed(adds['mean'])} {interval(adds, is_signed=True)} AUROC"
     if adds["low"] > 0:
         return f"Feedback, service, incidents and silence add {told} to operations alone: they are worth collecting."
+    if adds["high"] < 0:
+        return f"Feedback, service, incidents and silence add {told} to operations alone: they make it worse."
     return f"Feedback, service, incidents and silence add {told} to operations alone: no more than chance explains."
 
 

@@ -267,6 +267,7 @@ def _check_enough(has_left: Bool) -> None:
     leavers, stayers = int(has_left.sum()), int((~has_left).sum())
     if min(leavers, stayers) < MIN_LEAVERS:
         raise NotEnoughDataError(
-            f"{leavers} customers who leave and {stayers} who stay in the training period: at least {MIN_LEAVERS} of "
-            "each are needed; give a longer history, a shorter horizon_days, or a wider population in churn.toml"
+            f"{leavers} rows (customer, cutoff) that leave and {stayers} that stay in the training period: at least "
+            f"{MIN_LEAVERS} of each are needed; give a longer history, a shorter horizon_days, or a wider population "
+            "in churn.toml"
         )
