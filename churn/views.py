@@ -81,6 +81,7 @@ def _leak(leak: Mapping[str, Any]) -> list[str]:
         f"Time travel: {travel['signals']} signals of {travel['rows']:,} customers at {travel['cutoff']}, computed "
         f"again without all that came later: {same}"
     )
+    lines.append("Neither sees what was written into earlier rows or undated attributes afterwards: ask who fills them")
     return lines
 
 
