@@ -75,7 +75,7 @@ def made_result(*, project: str = "shop", is_promoted: bool = True) -> dict[str,
         },
         "silence": {"is_modelled": True, "why": "", "share": 0.86},
         "verdict": {
-            "is_promoted": is_promoted, "best_baseline": "mbg_nbd",
+            "is_promoted": is_promoted, "is_too_good": False, "best_baseline": "mbg_nbd",
             "sentence": "Better than every simple rule: AUROC 0.800.",
         },
         "findings": [

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from churn.models.leak import ENOUGH_ROWS, TOO_GOOD, leaking_signals, signal_aurocs
+from churn.models.leak import ENOUGH_ROWS, TOO_GOOD, leaking_signals, signal_aurocs, undated_signals
+from churn.signals.recipes import Recipe
 
 RNG = np.random.default_rng(2)
 Y = (RNG.random(3_000) < 0.3).astype(float)
@@ -61,3 +62,13 @@ def test_a_category_tells_by_its_labels_not_by_their_order() -> None:
     assert leaking_signals(signal_aurocs(features, has_left=has_left, categories=["plan"])) == {"plan": 1.0}
     harmless = np.random.default_rng(1).integers(0, 2, 1000).astype(float)
     assert leaking_signals(signal_aurocs(features, has_left=harmless, categories=["plan"])) == {}
+
+
+@pytest.mark.parametrize(("undated", "is_named"), [(0.85, True), (0.72, False)])
+def test_an_undated_column_that_tells_more_than_every_date_is_named(undated: float, is_named: bool) -> None:
+    """A status or a total that was written at the end is known since ever, and too weak for the alarm."""
+    status = Recipe("profile", "profile_status", "state", "profile", "status")
+    since_when = Recipe("profile", "profile_plan", "state", "profile_plan", "plan")
+    aurocs = {"profile_status": undated, "profile_plan": 0.7, "days_since_last_visit": 0.7}
+    assert bool(undated_signals(aurocs, (status, since_when))) == is_named
+    assert undated_signals({"profile_plan": undated}, (since_when,)) == {}

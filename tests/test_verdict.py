@@ -17,8 +17,10 @@ from churn.tables.history import DAY
 CONTACT = Contact(budget=30, cost=5.0, success_rate=0.2)
 
 
-def judged(frame: pd.DataFrame, *, contact: Contact = CONTACT, seed: int = 1) -> dict[str, Any]:
-    return judge(frame, labels=labels(frame), contact=contact, currency="EUR", seed=seed)
+def judged(
+    frame: pd.DataFrame, *, contact: Contact = CONTACT, seed: int = 1, allow_leak: bool = False
+) -> dict[str, Any]:
+    return judge(frame, labels=labels(frame), contact=contact, currency="EUR", seed=seed, allow_leak=allow_leak)
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +39,16 @@ def test_a_model_that_knows_more_than_the_rules_is_promoted(of_good: dict[str, A
     assert verdict["best_baseline"] in BASELINES
     ours = of_good["metrics"]["model"]["auroc"]["mean"]
     assert verdict["sentence"].startswith(f"Better than every simple rule: AUROC {ours:.3f} against ")
+
+
+def test_a_model_that_knows_the_outcome_is_not_promoted_unless_the_user_says_so(good: pd.DataFrame) -> None:
+    """Each signal alone may be weak enough for the alarm, and all of them together too good to be true."""
+    told = good.assign(margin=good["margin"] + 10 * good["has_left"])
+    verdict = judged(told)["verdict"]
+    assert (verdict["is_promoted"], verdict["is_too_good"]) == (False, True)
+    assert verdict["sentence"].startswith("Too good to be true: AUROC 1.000 against ")
+    trusted = judged(told, allow_leak=True)["verdict"]
+    assert (trusted["is_promoted"], trusted["is_too_good"]) == (True, False)
 
 
 def test_a_model_that_knows_less_than_the_rules_is_called_worse() -> None:

@@ -56,6 +56,12 @@ def answer(result: Mapping[str, Any], *, currency: str) -> str:
     """Returns what the run means for the next list, in one or two sentences."""
     gain, target = result["gain"], result["target"]
     horizon, calls = target["horizon_days"], count(gain["budget"])
+    if result["verdict"].get("is_too_good"):
+        return (
+            "Do not act on this model: nobody knows that well who will leave. Probably a column was filled in or "
+            "overwritten after the fact: find it among what moves the risks most, leave it out or date it, and train "
+            "again."
+        )
     if not result["verdict"]["is_promoted"]:
         return (
             "Do not act on this model yet: a simple rule does the job about as well. More history, or tables that are "

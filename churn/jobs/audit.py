@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from churn.errors import LeakError
 from churn.jobs.material import Made
 from churn.jobs.past import Past
 from churn.models.factors import TrainingRows
-from churn.models.leak import TOO_GOOD, leaking_signals, signal_aurocs
+from churn.models.leak import TOO_GOOD, leaking_signals, signal_aurocs, undated_signals
 from churn.models.matrix import category_columns
 
 STRONGEST = 5
@@ -52,7 +53,21 @@ def audit(made: Made, taught: TrainingRows, *, past: Past, allow_leak: bool = Fa
     travelled = {
         "cutoff": past.cutoff.label, "rows": len(past.customers), "signals": past.signals.shape[1], "changed": changed,
     }  # fmt: skip
-    return {"most": TOO_GOOD, "strongest": dict(strongest), "leaking": leaking, "time_travel": travelled}
+    return {
+        "most": TOO_GOOD, "strongest": dict(strongest), "leaking": leaking,
+        "undated": undated_signals(found, made.recipes), "time_travel": travelled,
+    }  # fmt: skip
+
+
+def doubts_of(leak: Mapping[str, Any]) -> list[str]:
+    """Returns a note per undated signal of an audit that tells more than it should."""
+    return [
+        f"{name} alone ranks the leavers better (AUROC {value:.3f}) than anything with a date does, and an undated "
+        "column of customers counts as known since ever. If it is filled in or overwritten later (a status, a total, "
+        "the start of her last contract), it knows the future: name the column that says since when it holds in "
+        "churn.toml, or leave it out"
+        for name, value in leak["undated"].items()
+    ]
 
 
 def _changed(made: Made, past: Past) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from churn.config import Config
-from churn.jobs.audit import audit
+from churn.jobs.audit import audit, doubts_of
 from churn.jobs.common import check_activity, check_enough
 from churn.jobs.lately import thin_end
 from churn.jobs.learning import lesson_of
@@ -47,7 +47,7 @@ class Ready:
         tables: what is kept of the tables.
         sample: how many customers of how many, empty for all.
         issues: what was found while reading.
-        notes: what the reader of the result should know about the sample.
+        notes: what the reader of the result should know about the sample and about undated signals.
     """
 
     made: Made
@@ -76,7 +76,7 @@ def ready_to_learn(config: Config, *, allow_leak: bool, progress: Callable[[str]
     progress("looking for signals that know the future")
     leak = audit(made, taught, past=past, allow_leak=allow_leak)
     heads, issues = _heads(lesson.known.tables), [*lesson.issues, *thin_end(lesson.known, config)]
-    return Ready(made.without_tables(), schedule, leak, heads, lesson.sample, issues, lesson.notes)
+    return Ready(made.without_tables(), schedule, leak, heads, lesson.sample, issues, [*lesson.notes, *doubts_of(leak)])
 
 
 def _heads(tables: Mapping[str, pa.Table]) -> Heads:

@@ -33,6 +33,7 @@ from churn.tables.pace import Progress
 
 RESULT_SCHEMA = 1
 EXPLAINED_ROWS = 4_000
+SUSPECTS = 5
 
 
 def train(
@@ -42,7 +43,7 @@ def train(
 
     Args:
         config: the project.
-        allow_leak: trains although a signal tells all.
+        allow_leak: trains, and promotes, although something seems to know the future.
         trials: how many settings of the trees are tried before the first test cutoff; None for the usual ones.
         progress: told what is done.
 
@@ -69,9 +70,13 @@ def train(
     )
     labels = {cutoff.at: cutoff.label for cutoff in schedule.tests}
     progress("judging")
-    judged = judge(predictions, labels=labels, contact=config.contact, currency=config.currency, seed=config.seed)
+    judged = judge(
+        predictions, labels=labels, contact=config.contact, currency=config.currency, seed=config.seed,
+        allow_leak=allow_leak,
+    )  # fmt: skip
     progress("final model")
     final = _final_model(config, replace(ready, made=made), tuned)
+    doubts = [_moved_by(final)] if judged["verdict"]["is_too_good"] else []
     if judged["verdict"]["is_promoted"]:
         promote(final.home)
     progress("drawing, reporting and tracking")
@@ -82,7 +87,7 @@ def train(
         "population": population_of(material, schedule, predictions), **judged, "leak": ready.leak,
         "horizon": schedule.horizon, "silence": silence_of(final.bundle.factors, predictions),
         "findings": [issue.to_dict() for issue in ready.issues],
-        "notes": [*ready.notes, *final.notes], "warnings": [],
+        "notes": [*doubts, *ready.notes, *final.notes], "warnings": [],
     }  # fmt: skip
     pictures = pictures_of(result, predictions, final.values.by_feature, final.explained)
     run_id, warnings = keep_record(result, pictures, config=config, home=final.home, data=final.bundle.training["data"])
@@ -127,6 +132,14 @@ def _final_model(config: Config, ready: Ready, tuned: Tuned | None) -> _Final:
     }  # fmt: skip
     notes = ([] if tuned is None else [tuned.note]) + list(factors.notes)
     return _Final(home, bundle, explained, values, told, tuple(notes))
+
+
+def _moved_by(final: _Final) -> str:
+    """Where to look when a model is too good: the columns that move its risks most."""
+    strengths = np.abs(final.values.by_feature).mean(axis=0)
+    most = np.argsort(-strengths, kind="stable")[:SUSPECTS]
+    told = ", ".join(f"{final.explained.columns[place]} ({strengths[place] / strengths.sum():.0%})" for place in most)
+    return f"what moves the risks of this model most: {told}"
 
 
 def _families(recipes: tuple[Recipe, ...]) -> dict[str, list[str]]:

@@ -12,6 +12,7 @@ from churn.config import Contact
 from churn.models.backtest import SILENCE_BASELINES
 from churn.models.baselines import BASELINES
 from churn.models.intervals import Bootstrap, bootstrap
+from churn.models.leak import TOO_GOOD
 from churn.models.profit import empc, gain_at_budget
 from churn.models.reliability import reliability
 from churn.tables.history import DAY
@@ -21,7 +22,13 @@ DECIDING = "auroc"
 
 
 def judge(
-    predictions: pd.DataFrame, *, labels: Mapping[int, str], contact: Contact, currency: str, seed: int
+    predictions: pd.DataFrame,
+    *,
+    labels: Mapping[int, str],
+    contact: Contact,
+    currency: str,
+    seed: int,
+    allow_leak: bool = False,
 ) -> dict[str, Any]:
     """Returns metrics, differences, reliability, ablation, gain, lead time and verdict, as in `churn train --json`.
 
@@ -31,6 +38,7 @@ def judge(
         contact: what a call costs and brings.
         currency: of the gain.
         seed: of the bootstrap.
+        allow_leak: promotes a model that is too good to be true.
     """
     everybody = _compared(predictions, "has_left", _leave_models(predictions), labels=labels, seed=seed)
     metrics, differences = dict(everybody.metrics), dict(everybody.differences)
@@ -47,7 +55,7 @@ def judge(
         "ablation": _ablation(predictions, quiet, labels=labels, seed=seed),
         "gain": _gain(predictions, contact, currency),
         "lead_time": _lead_time(predictions),
-        "verdict": _verdict(metrics, differences),
+        "verdict": _verdict(metrics, differences, allow_leak=allow_leak),
     }
 
 
@@ -137,26 +145,35 @@ def _lead_time(predictions: pd.DataFrame) -> dict[str, Any] | None:
     return {"median_days": float(days.median()), "customers": len(days)}
 
 
-def _verdict(metrics: Mapping[str, Any], differences: Mapping[str, Any]) -> dict[str, Any]:
-    """Better than the best simple rule beyond chance, or not; only the first is promoted."""
+def _verdict(metrics: Mapping[str, Any], differences: Mapping[str, Any], *, allow_leak: bool) -> dict[str, Any]:
+    """Better than the best simple rule beyond chance, or not, or too good; only the first is promoted."""
     best = max(BASELINES, key=lambda name: metrics[name][DECIDING]["mean"] or 0.0)
     ours, theirs = metrics["model"][DECIDING]["mean"], metrics[best][DECIDING]["mean"]
     against = differences[best][DECIDING]
     if ours is None or against["low"] is None:
         sentence = "Cannot be judged: no test cutoff has both customers who leave and who stay. Not promoted."
-        return {"is_promoted": False, "best_baseline": best, "sentence": sentence}
+        return {"is_promoted": False, "is_too_good": False, "best_baseline": best, "sentence": sentence}
     told = (
         f"AUROC {ours:.3f} against {theirs:.3f} of the best simple rule ({best}), "
         f"difference {against['mean']:+.3f} [{against['low']:+.3f}, {against['high']:+.3f}]"
     )
     is_better, is_worse = against["low"] > 0, against["high"] < 0
-    if is_better:
+    is_too_good = ours > TOO_GOOD and not allow_leak
+    if is_too_good:
+        sentence = (
+            f"Too good to be true: {told}. Above {TOO_GOOD:g} something in the tables probably knows the future: see "
+            "what moves its risks most. Not promoted; --allow-leak trusts it."
+        )
+    elif is_better:
         sentence = f"Better than every simple rule: {told}{_worse_brier(metrics)}."
     elif is_worse:
         sentence = f"Worse than the baseline: {told}. Not promoted."
     else:
         sentence = f"No better than the baseline: {told}, no more than chance explains. Not promoted."
-    return {"is_promoted": is_better, "best_baseline": best, "sentence": sentence}
+    return {
+        "is_promoted": is_better and not is_too_good, "is_too_good": is_too_good, "best_baseline": best,
+        "sentence": sentence,
+    }  # fmt: skip
 
 
 def _worse_brier(metrics: Mapping[str, Any]) -> str:
