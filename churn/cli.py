@@ -119,7 +119,9 @@ def check(config: ConfigFile = CONFIG_FILE, json: Json = False, quiet: Quiet = F
 @app.command(short_help="Backtest, train, and track in MLflow.", epilog="Example: churn train --tune 40")
 def train(
     config: ConfigFile = CONFIG_FILE,
-    allow_leak: Annotated[bool, typer.Option("--allow-leak", help="Train and promote although signals know too much.")] = False,
+    allow_leak: Annotated[
+        bool, typer.Option("--allow-leak", help="Train and promote although signals know too much.")
+    ] = False,
     tune: Annotated[
         int | None,
         typer.Option(
