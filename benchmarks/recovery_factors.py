@@ -1,6 +1,6 @@
 """One factor or two: p_leave x p(silent | leave) beside a direct model of silent leaving and one of three outcomes.
 
-    python benchmarks/recovery_factors.py [--regime NAME ...] [--mechanism NAME ...] [--customers N] [--cutoffs N]
+    python benchmarks/recovery_factors.py [--regime NAME ...] [--mechanism NAME ...] [--customers N] [--cutoffs N] [--quick]
 
 All learn from the same rows and signals, with the same settings of trees, rounds chosen on the same purged folds, and
 calibrated on the latest of them; all are judged on the quiet. The decision is written down in docs/decisions.
@@ -149,8 +149,12 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--customers", type=int, default=5_000)
     parser.add_argument("--cutoffs", type=int, default=2)
     parser.add_argument("--seed", type=int, default=12)
+    parser.add_argument("--quick", action="store_true", help="1,500 customers, one cutoff: does it run?")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    return parser.parse_args(arguments)
+    given = parser.parse_args(arguments)
+    if given.quick:
+        given.customers, given.cutoffs = 1_500, 1
+    return given
 
 
 if __name__ == "__main__":

@@ -232,7 +232,7 @@ def _horizon(horizon: Mapping[str, Any]) -> list[str]:
     called = f"{horizon['outlook']['called']:,}" if horizon["outlook"] else "first"
     lines = [
         f"Horizon   {horizon['days']} days ({origin}){compared}",
-        "   days  gaps covered  come back  enough history  in the list  leave rate  quick AUROC  "
+        "   days  gaps covered  come back  enough history  list of     in the list  leave rate  quick AUROC  "
         f"leave of the {called}",
     ]
     for row in horizon["candidates"]:
@@ -256,7 +256,7 @@ def _outlook(told: Mapping[str, Any] | None) -> str:
         return ""
     leavers = f"{told['leavers_called']:,} (at random {told['leavers_at_random']:,.0f})"
     rate = f"{_percent(told['leave_rate']):>10}  {_number(told['auroc']):>11}"
-    return f"  {told['customers']:>11,}  {rate}  {leavers}"
+    return f"  {told['cutoff']}  {told['customers']:>11,}  {rate}  {leavers}"
 
 
 def _gaps(gaps: Sequence[Mapping[str, Any]]) -> list[str]:

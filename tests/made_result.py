@@ -84,5 +84,5 @@ def made_result(*, project: str = "shop", is_promoted: bool = True) -> dict[str,
                 "rows": [1, 2, 3], "message": "3 rows stand twice.", "fix": "Export once.",
             },
         ],
-        "notes": [], "warnings": [], "seconds": 12.5, "versions": {"churn": "0.1.0"},
+        "notes": [], "warnings": [], "seconds": 12.5,
     }  # fmt: skip

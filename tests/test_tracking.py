@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from made_result import CANARY, CUTOFFS, made_result
 
+from churn import __version__
 from churn.config import Config, parse_config
 from churn.delivery import store
 from churn.delivery.store import TrackingError, prepare_store, store_uri
@@ -47,7 +48,7 @@ def track(
 ) -> str:  # fmt: skip
     return track_run(
         result or made_result(), config=config or config_at(home), bundle=bundle_at(home), plots=plots, page=page,
-        fingerprint={"transactions": "d1g3st"},
+        fingerprint={"transactions": "d1g3st"}, seconds=12.5,
     )  # fmt: skip
 
 
@@ -113,7 +114,9 @@ class TestOneRun:
         assert run.data.params["test_cutoffs"] == ", ".join(CUTOFFS)
         assert run.data.tags["data.transactions"] == "d1g3st"
         assert run.data.tags["bundle"] == "models/0123456789abcdef"
-        assert run.data.tags["version.churn"] == "0.1.0"
+        assert run.data.tags["version.churn"] == __version__
+        assert {"version.lightgbm", "version.python"} <= set(run.data.tags)
+        assert run.data.metrics["seconds"] == 12.5
         assert run.data.metrics["model.auroc"] == 0.80
         assert run.data.metrics["interval/recency.auroc.low"] == pytest.approx(0.69)
         assert run.data.metrics["difference/recency.auroc"] == pytest.approx(0.10)

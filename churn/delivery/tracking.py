@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import importlib.metadata
 import json
+import platform
 import secrets
 import sys
 import tempfile
@@ -16,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from churn import __version__
 from churn.config import Config
 from churn.delivery.store import (
     TrackingError,
@@ -41,7 +44,7 @@ _METRICS_AT_ONCE, _PARAMS_AT_ONCE = 1_000, 100
 
 def track_run(
     result: Mapping[str, Any], *, config: Config, bundle: Path, plots: Mapping[str, bytes], page: str,
-    fingerprint: Mapping[str, str],
+    fingerprint: Mapping[str, str], seconds: float | None = None,
 ) -> str:  # fmt: skip
     """Returns the id of the MLflow run that records a training: parameters, metrics, pictures, page and bundle.
 
@@ -56,6 +59,7 @@ def track_run(
         plots: PNG pictures by name.
         page: the report.
         fingerprint: a digest per table.
+        seconds: how long the training took.
 
     Raises:
         TrackingError: the store is locked, down, damaged or not writable. The model on disk is untouched.
@@ -69,7 +73,7 @@ def track_run(
             tags = {_TOKEN: token, **_tags(result, config, bundle, fingerprint)}
             run = str(client.create_run(experiment, run_name=str(result["model_id"]), tags=tags).info.run_id)
             with _closed_at_the_end(client, run):
-                _log_figures(client, run, result, config)
+                _log_figures(client, run, result, config, seconds=seconds)
                 _log_files(client, run, {**result, "run_id": run, "bundle": tags["bundle"]}, bundle, plots, page)
         return run
 
@@ -170,9 +174,16 @@ def _tags(result: Mapping[str, Any], config: Config, bundle: Path, fingerprint: 
         "is_promoted": str(verdict["is_promoted"]).lower(), "project": result["project"],
         "bundle": _inside(bundle, config), "mlflow.source.name": "churn train",
         **{f"data.{table}": digest for table, digest in fingerprint.items()},
-        **{f"version.{name}": version for name, version in result.get("versions", {}).items()},
+        **{f"version.{name}": version for name, version in _versions().items()},
     }  # fmt: skip
     return {name: str(value)[:_LONGEST] for name, value in named.items()}
+
+
+def _versions() -> dict[str, str]:
+    """Versions of what the figures come from."""
+    return {"churn": __version__, "python": platform.python_version()} | {
+        name: importlib.metadata.version(name) for name in ("lightgbm", "numpy", "pandas", "scikit-learn")
+    }
 
 
 def _inside(path: Path, config: Config) -> str:
@@ -181,8 +192,10 @@ def _inside(path: Path, config: Config) -> str:
     return str(path.absolute().relative_to(home)) if path.absolute().is_relative_to(home) else path.name
 
 
-def _log_figures(client: Any, run: str, result: Mapping[str, Any], config: Config) -> None:
-    metrics, params = _metrics(result), _params(result, config)
+def _log_figures(
+    client: Any, run: str, result: Mapping[str, Any], config: Config, *, seconds: float | None
+) -> None:  # fmt: skip
+    metrics, params = _metrics({**result, "seconds": seconds}), _params(result, config)
     for start in range(0, len(params), _PARAMS_AT_ONCE):
         client.log_batch(run, params=params[start : start + _PARAMS_AT_ONCE])
     for start in range(0, len(metrics), _METRICS_AT_ONCE):

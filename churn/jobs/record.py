@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from operator import methodcaller
 from pathlib import Path
 from typing import Any
@@ -32,11 +33,18 @@ def record_of(home: Path) -> Path:
 
 
 def keep_record(
-    result: dict[str, Any], pictures: dict[str, bytes], *, config: Config, home: Path, data: dict[str, str]
+    result: dict[str, Any],
+    pictures: dict[str, bytes],
+    *,
+    config: Config,
+    home: Path,
+    data: dict[str, str],
+    started: float,
 ) -> tuple[str | None, list[str]]:
     """Writes result, pictures and page beside the bundle, and returns the id of the run that tracks them, or warnings.
 
-    A store that fails costs the run, never the model.
+    A store that fails costs the run, never the model. `started` is the training's, of `time.monotonic`: the run holds
+    its duration, the result doesn't, so that the same training is the same bytes.
 
     Raises:
         OutputError: the folder of the models cannot be written.
@@ -51,7 +59,10 @@ def keep_record(
     text = json.dumps(plain(result), indent=1, ensure_ascii=False, allow_nan=False)
     write_atomically(record / "result.json", lambda new: new.write_text(text, encoding="utf-8"))
     try:
-        run_id = track_run(result, config=config, bundle=home, plots=pictures, page=page, fingerprint=data)
+        run_id = track_run(
+            result, config=config, bundle=home, plots=pictures, page=page, fingerprint=data,
+            seconds=time.monotonic() - started,
+        )  # fmt: skip
     except ChurnError as error:
         return None, list(error.problems)
     return run_id, []

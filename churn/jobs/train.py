@@ -90,7 +90,9 @@ def train(
         "notes": [*doubts, *ready.notes, *final.notes], "warnings": [],
     }  # fmt: skip
     pictures = pictures_of(result, predictions, final.values.by_feature, final.explained)
-    run_id, warnings = keep_record(result, pictures, config=config, home=final.home, data=final.bundle.training["data"])
+    run_id, warnings = keep_record(
+        result, pictures, config=config, home=final.home, data=final.bundle.training["data"], started=started
+    )
     return {**result, "run_id": run_id, "warnings": warnings, "seconds": round(time.monotonic() - started, 1)}
 
 

@@ -240,6 +240,8 @@ def _learn_silent(
             f"{silent} silent and {vocal} vocal leavers among the quiet: "
             f"p(silent | leave) is their constant share {share:.3f}"
         )
+        if not vocal:
+            note += ", no evidence of silence: whoever leaves unheard where nobody is ever heard counts as silent"
         return SilentFactor(None, share, Calibration("none")), "", [note]
     rounds = boosting.choose_rounds(leavers.features, y=is_silent, at=leavers.at, folds=folds, growing=growing)
     booster = boosting.fit(leavers.features, y=is_silent, rounds=rounds.count, growing=growing)
