@@ -1,6 +1,6 @@
 """One factor or two: p_leave x p(silent | leave) beside a direct model of silent leaving and one of three outcomes.
 
-    python benchmarks/recovery_factors.py [--regime NAME ...] [--mechanism NAME ...] [--customers N] [--cutoffs N] [--quick]
+    python benchmarks/recovery_factors.py [--regime NAME ...] [--mechanism NAME ...] [--customers N] [--quick]
 
 All learn from the same rows and signals, with the same settings of trees, rounds chosen on the same purged folds, and
 calibrated on the latest of them; all are judged on the quiet. The decision is written down in docs/decisions.

@@ -149,9 +149,10 @@ def _scored(told: Mapping[str, Any]) -> list[str]:
     scored, currency = told["scored"], f" {told['currency']}".rstrip()
     drivers = list(told["drivers"].items())[:_TOP]
     share = f"{told['expected_leavers'] / scored:.1%} of the scored"
+    about = f"{told['fewest_leavers']:,.0f} to {told['most_leavers']:,.0f}"
     return [
         "",
-        f"Expected to leave  {told['expected_leavers']:,.0f} ({share})",
+        f"Expected to leave  {told['expected_leavers']:,.0f} ({share}); {about} as far as the level can be foretold",
         f"Value at risk      {told['value_at_risk']:,.0f}{currency}",
         "Bands              " + _shares(told["bands"], scored),
         "Voice              " + _shares(told["voice"], scored),
@@ -183,7 +184,8 @@ def why_lines(told: Mapping[str, Any]) -> list[str]:
     if score["status"] == "scored":
         silent = "null" if score["p_silent"] is None else f"{score['p_silent']:.1%}"
         lines += [
-            f"  leaves {score['p_leave']:.1%}, silently {silent}; voice: {score['voice_status']}",
+            f"  leaves {score['p_leave']:.1%} ({score['p_leave_low']:.1%} to {score['p_leave_high']:.1%} as far as the "
+            f"base's level can be foretold), silently {silent}; voice: {score['voice_status']}",
             f"  band {score['band']}: higher than {int(score['percentile'])} % of the training population",
             f"  P(no activity | her own rhythm) {score['p_no_visit_by_rhythm']:.1%}; "
             f"value at risk {score['value_at_risk']:,.2f}",

@@ -225,8 +225,8 @@ def without(*path: str) -> Callable[[dict[str, Any]], None]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda content: content.update(schema=1), "bundle of schema 1, this version reads schema 8"),
-        (lambda content: content.update(schema=7), "bundle of schema 7, this version reads schema 8; train again"),
+        (lambda content: content.update(schema=1), "bundle of schema 1, this version reads schema 9"),
+        (lambda content: content.update(schema=7), "bundle of schema 7, this version reads schema 9; train again"),
         (lambda content: content.update(schema=None), "bundle of schema None"),
         (lambda content: [1, 2], "bundle of schema None"),
         (without("recipes"), "doesn't describe a bundle"),

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from made_factors import CUTOFFS, GROWING, RECIPES, learnt, signals, training_rows, with_spoken
+from scipy.special import logit
 
 from churn.errors import NotEnoughDataError
 from churn.models.ensemble import steepness, told_by_each
@@ -14,6 +15,7 @@ from churn.models.factors import MIN_LEAVERS, MIN_OF_EACH_VOICE, Factors, Traini
 from churn.models.matrix import matrix_of
 from churn.models.metrics import auroc
 from churn.models.view import view_of
+from churn.tables.history import DAY
 
 NEXT = CUTOFFS[-1].moved(30).at
 STATUSES = ("quiet", "already_vocal", "unobservable")
@@ -47,6 +49,16 @@ def test_both_factors_find_what_is_there(factors: Factors) -> None:
     assert auroc(is_silent, told["p_silent"]) > auroc(is_silent, told["p_leave"])
     assert told["p_leave"].mean() == pytest.approx(fresh.has_left.mean(), abs=0.03)
     assert told["p_silent"].mean() == pytest.approx(is_silent.mean(), abs=0.03)
+
+
+def test_p_leave_lies_between_low_and_high_by_as_many_log_odds_for_all_and_more_so_later(factors: Factors) -> None:
+    few = matrix_of(signals(50, seed=3), RECIPES)
+    now, later = (predict(factors, few, voice_status=np.full(50, "quiet"), at=at) for at in (NEXT, NEXT + 150 * DAY))
+    for told, at in ((now, NEXT), (later, NEXT + 150 * DAY)):
+        off = 1.96 * factors.levels.error(at)
+        np.testing.assert_allclose(logit(told["p_leave_high"]) - logit(told["p_leave"]), off, atol=1e-9)
+        np.testing.assert_allclose(logit(told["p_leave"]) - logit(told["p_leave_low"]), off, atol=1e-9)
+    assert factors.levels.error(NEXT + 150 * DAY) > factors.levels.error(NEXT) > 0.05
 
 
 def test_p_silent_is_null_zero_or_at_most_p_leave(factors: Factors) -> None:

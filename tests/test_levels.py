@@ -298,3 +298,20 @@ def test_probabilities_follow_the_season_that_will_be() -> None:
     )["p_leave"].to_numpy()
     for moment in np.unique(at)[-5:]:
         assert told[at == moment].mean() == pytest.approx(left[at == moment].mean(), abs=0.08)
+
+
+def test_levels_that_move_as_expected_are_off_by_as_much_as_their_error_tells() -> None:
+    """Levels drawn from the process itself; two years are learnt from, and the next window is foretold."""
+    rng, every, known = np.random.default_rng(5), 30, 24
+    windows = levels._Windows(np.arange(known + 3) * every * DAY, np.full(known + 3, 30.0))
+    spread = levels._likeness(windows, windows, first=0) + levels.NOISE**2 * np.eye(known + 3)
+    paths = rng.multivariate_normal(levels.AGEING * levels._aged(windows.at, first=0) - 1.0, spread, size=150)
+    off = []
+    for number, path in enumerate(paths):
+        margin, left, at = rows_of(path[:known].tolist(), seed=number)
+        told = fit_levels(margin, y=left, at=at, window=30)
+        soon, later = (int(windows.at[place]) for place in (known, known + 2))
+        assert told.error(later) > told.error(soon) > levels.NOISE
+        off.append((path[known] - told.forecast(soon)) / told.error(soon))
+    assert np.std(off) == pytest.approx(1.0, abs=0.15)
+    assert np.mean(np.abs(off) < 1.96) > 0.9

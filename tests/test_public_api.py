@@ -54,7 +54,8 @@ def test_each_command_is_a_function_of_its_name(name: str) -> None:
 
 def test_the_columns_of_a_list_are_those_of_the_contract() -> None:
     assert COLUMNS == (
-        "customer_id", "cutoff", "status", "why_not_scored", "p_leave", "p_silent", "p_vocal", "voice_status",
+        "customer_id", "cutoff", "status", "why_not_scored", "p_leave", "p_leave_low", "p_leave_high",
+            "p_silent", "p_vocal", "voice_status",
         "percentile", "band", "p_no_visit_by_rhythm", "expected_spend", "value_at_risk", "driver_1", "driver_2",
         "driver_3", "reason_1", "reason_2", "reason_3", "owner_1", "owner_2", "owner_3", "model_id",
     )  # fmt: skip

@@ -28,7 +28,8 @@ from churn.tables.sources import read_tables
 from churn.timeline.population import REASONS
 
 score = partial(score_as_asked, explained=Explained("all"))
-NUMBERS = ["p_leave", "p_silent", "p_vocal", "percentile", "p_no_visit_by_rhythm", "expected_spend", "value_at_risk"]
+NUMBERS = ["p_leave", "p_leave_low", "p_leave_high", "p_silent", "p_vocal", "percentile", "p_no_visit_by_rhythm"]
+NUMBERS += ["expected_spend", "value_at_risk"]
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,8 @@ COLUMNS = {
     "status": "scored, or not_scored with the reason in why_not_scored.",
     "why_not_scored": "Why a prediction makes no sense for her: for example one_timer, already_gone, unknown.",
     "p_leave": "Probability that she does not come in the outcome window: 0.35 means 35 of 100 such customers leave.",
+    "p_leave_low": "p_leave if the base as a whole turns out to leave as little as one can reasonably expect (95 %).",
+    "p_leave_high": "p_leave if it leaves as much as one can reasonably expect; both say nothing of her alone.",
     "p_silent": "Probability that she leaves without a word; 0 for who has complained, empty for who cannot be heard.",
     "p_vocal": "Probability that she leaves after saying what is wrong.",
     "voice_status": "quiet, already_vocal (she has told you: see to her complaint first), or unobservable.",

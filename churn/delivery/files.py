@@ -25,7 +25,8 @@ TEXT_COLUMNS = (
     "reason_1", "reason_2", "reason_3", "owner_1", "owner_2", "owner_3", "model_id",
 )  # fmt: skip
 NUMBER_COLUMNS = (
-    "p_leave", "p_silent", "p_vocal", "percentile", "p_no_visit_by_rhythm", "expected_spend", "value_at_risk",
+    "p_leave", "p_leave_low", "p_leave_high", "p_silent", "p_vocal", "percentile", "p_no_visit_by_rhythm",
+    "expected_spend", "value_at_risk",
 )  # fmt: skip
 ROWS_PER_GROUP = 100_000
 """Rows that are written at once; a row group in Parquet."""

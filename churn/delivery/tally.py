@@ -24,6 +24,7 @@ class Tally:
         explained: of the scored, how many have a reason.
         bands: of the scored, by band, the lowest first.
         expected_leavers: sum of p_leave.
+        fewest_leavers, most_leavers: sums of p_leave_low and p_leave_high.
         value_at_risk: in the project's currency.
         first: the first row of the list.
     """
@@ -35,6 +36,8 @@ class Tally:
     drivers: Counter[str] = field(default_factory=Counter)
     explained: int = 0
     expected_leavers: float = 0.0
+    fewest_leavers: float = 0.0
+    most_leavers: float = 0.0
     value_at_risk: float = 0.0
     first: dict[str, Any] = field(default_factory=dict)
     _bands: Counter[str] = field(default_factory=Counter)
@@ -68,13 +71,16 @@ class Tally:
         for band, percentile in top.groupby("band")["percentile"].min().items():
             self._lowest[str(band)] = min(self._lowest.get(str(band), float("inf")), float(percentile))
         self.expected_leavers += float(top["p_leave"].astype(float).sum())
+        self.fewest_leavers += float(top["p_leave_low"].astype(float).sum())
+        self.most_leavers += float(top["p_leave_high"].astype(float).sum())
         self.value_at_risk += float(top["value_at_risk"].astype(float).sum())
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the figures as plain values, for JSON; what is counted stands with the most frequent first."""
         return {
             "rows": self.rows, "scored": self.scored, "not_scored": _sorted(self.not_scored), "bands": self.bands,
-            "expected_leavers": self.expected_leavers, "value_at_risk": self.value_at_risk,
+            "expected_leavers": self.expected_leavers, "fewest_leavers": self.fewest_leavers,
+            "most_leavers": self.most_leavers, "value_at_risk": self.value_at_risk,
             "voice": _sorted(self.voice), "explained": self.explained, "drivers": _sorted(self.drivers),
         }  # fmt: skip
 
@@ -83,7 +89,8 @@ def tally_told(told: Mapping[str, Any]) -> Tally:
     """Returns what `Tally.to_dict` told of, without the first row."""
     tally = Tally(told["rows"], told["scored"], explained=told["explained"])
     tally.not_scored, tally.voice, tally.drivers = (Counter(told[name]) for name in ("not_scored", "voice", "drivers"))
-    tally.expected_leavers, tally.value_at_risk = told["expected_leavers"], told["value_at_risk"]
+    for name in ("expected_leavers", "fewest_leavers", "most_leavers", "value_at_risk"):
+        setattr(tally, name, told[name])
     tally._bands = Counter(told["bands"])
     tally._lowest = {band: float(place) for place, band in enumerate(told["bands"])}
     return tally

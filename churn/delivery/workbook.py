@@ -18,7 +18,7 @@ MOST_ROWS = 1_048_575
 """What a sheet can hold below its header."""
 _EPOCH = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 """When the workbook says that it was made: always the same, so that the same scores give the same bytes."""
-_SHARES = ("p_leave", "p_silent", "p_vocal", "p_no_visit_by_rhythm")
+_SHARES = ("p_leave", "p_leave_low", "p_leave_high", "p_silent", "p_vocal", "p_no_visit_by_rhythm")
 _MONEY = ("expected_spend", "value_at_risk")
 _WIDTHS = {"customer_id": 16, "cutoff": 12, **{f"reason_{rank}": 60 for rank in (1, 2, 3)}}
 

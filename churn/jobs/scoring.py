@@ -30,11 +30,13 @@ RANKS = (1, 2, 3)
 REASONS = tuple(f"{what}_{rank}" for what in ("driver", "reason", "owner") for rank in RANKS)
 """The columns that say why."""
 COLUMNS = (
-    "customer_id", "cutoff", "status", "why_not_scored", "p_leave", "p_silent", "p_vocal", "voice_status",
-    "percentile", "band", "p_no_visit_by_rhythm", "expected_spend", "value_at_risk", *REASONS, "model_id",
+    "customer_id", "cutoff", "status", "why_not_scored", "p_leave", "p_leave_low", "p_leave_high", "p_silent",
+    "p_vocal", "voice_status", "percentile", "band", "p_no_visit_by_rhythm", "expected_spend", "value_at_risk",
+    *REASONS, "model_id",
 )  # fmt: skip
 _TEXTS = ("voice_status", "band", *REASONS)
-_NUMBERS = ("p_leave", "p_silent", "p_vocal", "percentile", "p_no_visit_by_rhythm", "expected_spend", "value_at_risk")
+_PREDICTED = ("p_leave", "p_leave_low", "p_leave_high", "p_silent", "p_vocal")
+_NUMBERS = (*_PREDICTED, "percentile", "p_no_visit_by_rhythm", "expected_spend", "value_at_risk")
 _NOBODY = pd.DataFrame({
     **dict.fromkeys(_NUMBERS, pd.Series(dtype=float)), **dict.fromkeys(_TEXTS, pd.Series(dtype=object)),
     "is_treated": pd.Series(dtype="boolean"),
@@ -160,7 +162,7 @@ def scored_rows(
     percentile = bundle.percentile(predicted["margin"].to_numpy())
     bands = np.array(config.bands.names, object)[np.searchsorted(config.bands.edges, percentile, side="right")]
     figures = pd.DataFrame({
-        "p_leave": predicted["p_leave"], "p_silent": predicted["p_silent"], "p_vocal": predicted["p_vocal"],
+        **{name: predicted[name] for name in _PREDICTED},
         "voice_status": frame["voice_status"], "percentile": percentile, "band": bands,
         "p_no_visit_by_rhythm": frame["p_no_visit_by_rhythm"], "expected_spend": frame["expected_spend"],
         "value_at_risk": predicted["p_leave"] * frame["expected_spend"], "is_treated": frame["is_treated"],

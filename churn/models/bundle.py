@@ -32,10 +32,10 @@ from churn.tables.workfolder import work_folder
 from churn.timeline.mbg_nbd import MbgNbd
 from churn.timeline.rhythm import Prior
 
-SCHEMA = 8
+SCHEMA = 9
 """1 had no reference (scoring could not tell whether customers still look as they did in training), no voice model; 2
 calibrated the product of the two factors, not the second; 3 had no linear member; 4 one level for all
-times; 5 levels that did not age; 6 and 7 levels that asked no open windows."""
+times; 5 levels that did not age; 6 and 7 levels that asked no open windows; 8 told no error of the levels."""
 GOLDEN_ROWS = 32
 _GOLDEN_AT = 1_700_000_000_000_000
 """A moment like any other, at which golden rows are scored."""
@@ -339,7 +339,9 @@ def _parsed(content: dict[str, Any], texts: dict[str, str]) -> Bundle:
             leave,
             _members_parsed(content, names),
             _slope_parsed(content["slope"]),
-            Levels(levels["mean"], levels["window"], *(tuple(levels[name]) for name in ("at", "days", "weight"))),
+            Levels(
+                levels["mean"], levels["window"], *(tuple(levels[name]) for name in ("at", "days", "weight", "errors"))
+            ),
             silent,
             content["why_no_silent"],
             tuple(content["notes"]),

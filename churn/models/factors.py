@@ -32,6 +32,7 @@ from churn.timeline.cutoffs import Cutoff
 MIN_LEAVERS = 50
 MIN_OF_EACH_VOICE = 100
 """Under this many silent or vocal leavers the second factor is their constant share."""
+_TWO_SIDED_95 = 1.96
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,10 @@ def learn(
 def predict(
     factors: Factors, features: pd.DataFrame, *, voice_status: npt.NDArray[np.str_], at: int | npt.NDArray[np.int64]
 ) -> pd.DataFrame:
-    """Returns per row margin, p_leave, p_silent, p_vocal and p_silent_given_leave.
+    """Returns per row margin, p_leave with p_leave_low and p_leave_high, p_silent, p_vocal and p_silent_given_leave.
+
+    Low and high are p_leave if the level of leaving turned out as low or as high as a forecast is off in 95 of 100
+    cases at most: what the base may do by then, the same for all, not how much is known of her.
 
     p_silent is 0 for who has already spoken (her leaving would be vocal), null for who can't be heard and without a
     silent model; otherwise p_leave x p(silent | leave), and so below p_leave whenever leavers have been heard to speak.
@@ -173,11 +177,14 @@ def predict(
         at: the cutoff of all rows, or of each; microseconds UTC.
     """
     margin = ensemble_margin(factors.leave, features, factors.members)
-    p_leave = np.empty(len(margin))
+    p_leave, low, high = np.empty((3, len(margin)))
     moments = np.broadcast_to(at, len(margin))
-    for moment in np.unique(moments):
+    for moment in np.unique(moments).tolist():
         rows = moments == moment
-        p_leave[rows] = apply(factors.calibration_at(int(moment)), margin[rows])
+        usual, off = factors.calibration_at(moment), _TWO_SIDED_95 * factors.levels.error(moment)
+        for told, shift in ((p_leave, 0.0), (low, -off), (high, off)):
+            slope, level = usual.parameters
+            told[rows] = apply(Calibration(usual.method, (slope, level + shift)), margin[rows])
     p_silent = np.full(len(features), np.nan)
     given_leave = np.full(len(features), np.nan)
     if factors.silent is not None:
@@ -186,8 +193,8 @@ def predict(
             [voice_status == "quiet", voice_status == "already_vocal"], [p_leave * given_leave, 0.0], np.nan
         )
     return pd.DataFrame({
-        "margin": margin, "p_leave": p_leave, "p_silent": p_silent, "p_vocal": p_leave - p_silent,
-        "p_silent_given_leave": given_leave,
+        "margin": margin, "p_leave": p_leave, "p_leave_low": low, "p_leave_high": high, "p_silent": p_silent,
+        "p_vocal": p_leave - p_silent, "p_silent_given_leave": given_leave,
     }, index=features.index)  # fmt: skip
 
 

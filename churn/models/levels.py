@@ -47,6 +47,8 @@ MOST_HELD = 100
 """Open windows are held against the first days of so many windows that are over at most, spread over all of them."""
 MOST_ROWS = 200_000
 """More rows tell the levels no better: so many of thirty cutoffs leave an error of .03 log odds."""
+ERRORS, ERRORS_EVERY = 14, 28
+"""The forecast's error is told at so many moments after the last window, so many days apart: for a year."""
 _YEAR = 365.25
 _STEPS = 25
 _MOMENTS = 3
@@ -63,6 +65,7 @@ class Levels:
         at: the cutoffs of the windows learnt from, microseconds UTC.
         days: how much of each was learnt from; the first days of a window tell, too.
         weight: what each counts, times how near it lies in time, in the year and in the records' age.
+        errors: standard error of the forecast at the last of these cutoffs and every four weeks after it, log odds.
     """
 
     mean: float = 0.0
@@ -70,12 +73,15 @@ class Levels:
     at: tuple[int, ...] = ()
     days: tuple[float, ...] = ()
     weight: tuple[float, ...] = ()
+    errors: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises ValueError unless there are one finite length and weight for each window."""
-        finite = np.isfinite([self.mean, self.window, *self.days, *self.weight]).all()
+        finite = np.isfinite([self.mean, self.window, *self.days, *self.weight, *self.errors]).all()
         if not len(self.at) == len(self.days) == len(self.weight) or not finite:
-            raise ValueError("levels: expected one finite weight and length for each window, and a finite mean")
+            raise ValueError(
+                "levels: expected one finite weight and length for each window, a finite mean, finite errors"
+            )
 
     def forecast(self, at: int) -> float:
         """Returns the level at a moment (microseconds UTC), log odds.
@@ -90,6 +96,17 @@ class Levels:
         near = _likeness(one, others, first=min(self.at))[0]
         rise = AGEING * float(_aged(one.at, first=min(self.at))[0])
         return self.mean + rise + float((near * np.array(self.weight)).sum())
+
+    def error(self, at: int) -> float:
+        """Returns the forecast's standard error at a moment (microseconds UTC), log odds; 0 where none was told.
+
+        >>> round(Levels(-1.5, 30.0, (0,), (30.0,), (0.1,), (0.2, 0.4)).error(14 * DAY), 3)
+        0.3
+        """
+        if not self.errors:
+            return 0.0
+        days = (at - max(self.at)) / DAY
+        return float(np.interp(days, ERRORS_EVERY * np.arange(len(self.errors)), self.errors))
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +209,16 @@ def fit_levels(
         told_means, told_level = cho_solve(factor, means), cho_solve(factor, beyond_age)
         mean = np.linalg.solve(means.T @ told_means, means.T @ told_level)
         weight = told_level - told_means @ mean
-    return Levels(float(mean[0]), window, *(tuple(each.tolist()) for each in (windows.at, windows.days, weight)))
+        asked = _Windows(windows.at.max() + ERRORS_EVERY * DAY * np.arange(ERRORS), np.full(ERRORS, float(window)))
+        near = _likeness(asked, windows, first=first)
+        untold = (np.arange(len(lengths)) == 0) - near @ told_means
+        variance = (
+            np.diag(_likeness(asked, asked, first=first)) + NOISE**2
+            - (near * cho_solve(factor, near.T).T).sum(axis=1)
+            + (untold * np.linalg.solve(means.T @ told_means, untold.T).T).sum(axis=1)
+        )  # fmt: skip
+    parts = (windows.at, windows.days, weight, np.sqrt(np.maximum(variance, 0)))
+    return Levels(float(mean[0]), window, *(tuple(each.tolist()) for each in parts))
 
 
 def enough_rows(at: Int64, *, most: int = MOST_ROWS) -> Bool:
