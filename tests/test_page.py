@@ -216,6 +216,9 @@ def test_the_list_is_summed(result: dict[str, Any], scores: pd.DataFrame) -> Non
     assert "Of 3 customers at 2025-01-01, 2 are scored; 1 of them are expected to leave, and 100\u00a0CHF" in text
     assert page.index(">high<") < page.index(">low<")
     assert "account closed" in text
+    with_ends = scores.assign(p_leave_low=[0.7, 0.1, None], p_leave_high=[1.0, 0.9, None])
+    told = Elements(report_page(result, plots={}, scores=with_ends, currency="CHF")).text
+    assert "1 of them are expected to leave (1 to 2, as far as the level of leaving can be foretold)" in told
 
 
 def test_the_answer_comes_first(result: dict[str, Any]) -> None:

@@ -26,7 +26,7 @@ def list_summary(scores: pd.DataFrame, *, currency: str) -> dict[str, Any]:
     cutoffs = sorted({str(cutoff)[:10] for cutoff in scores["cutoff"].dropna()})
     sentence = (
         f"Of {count(len(scores))} customers at {', '.join(cutoffs)}, {count(len(scored))} are scored; "
-        f"{count(leavers)} of them are expected to leave, and {money(at_risk, currency)} of expected spend is at risk. "
+        f"{count(leavers)} of them are expected to leave{_about(scored)}, and {money(at_risk, currency)} of expected spend is at risk. "
         "Who they are stands in the scores file only."
     )
     return {
@@ -53,6 +53,14 @@ def list_summary(scores: pd.DataFrame, *, currency: str) -> dict[str, Any]:
             ],
         },
     }  # fmt: skip
+
+
+def _about(scored: pd.DataFrame) -> str:
+    """How few and how many may leave; nothing for a list of an earlier version, which doesn't tell."""
+    if "p_leave_low" not in scored:
+        return ""
+    few, many = (count(float(scored[f"p_leave_{end}"].astype(float).sum())) for end in ("low", "high"))
+    return f" ({few} to {many}, as far as the level of leaving can be foretold)"
 
 
 def _by_band(scored: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
