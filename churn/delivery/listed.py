@@ -25,8 +25,8 @@ def list_summary(scores: pd.DataFrame, *, currency: str) -> dict[str, Any]:
     leavers, at_risk = scored["p_leave"].astype(float).sum(), scored["value_at_risk"].astype(float).sum()
     cutoffs = sorted({str(cutoff)[:10] for cutoff in scores["cutoff"].dropna()})
     sentence = (
-        f"Of {count(len(scores))} customers at {', '.join(cutoffs)}, {count(len(scored))} are scored; "
-        f"{count(leavers)} of them are expected to leave{_about(scored)}, and {money(at_risk, currency)} of expected spend is at risk. "
+        f"Of {count(len(scores))} customers at {', '.join(cutoffs)}, {count(len(scored))} are scored; {count(leavers)} "
+        f"of them are expected to leave{_about(scored)}, and {money(at_risk, currency)} of expected spend is at risk. "
         "Who they are stands in the scores file only."
     )
     return {
