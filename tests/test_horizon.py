@@ -14,7 +14,6 @@ from churn.tables.history import DAY
 from churn.timeline.horizon import (
     CANDIDATES,
     GAP_QUANTILE,
-    MIN_TEST_CUTOFFS,
     MOST_COMEBACK,
     Candidate,
     learning_ends,
@@ -99,7 +98,7 @@ def test_the_test_period_teaches_nothing() -> None:
     tables = base(gap=9, days=540)
     known = known_of(tables)
     ends = learning_ends(starts=known.starts, settled=known.settled)
-    assert ends < known.settled - MIN_TEST_CUTOFFS * DAY
+    assert ends < known.settled - 3 * DAY
     before = known.active.keep(known.active.time < ends)
     asked = {"starts": known.starts, "settled": known.settled}
     # As text: a comeback of nobody is NaN, which equals nothing.

@@ -13,7 +13,6 @@ from churn.timeline.rhythm import Float64, pace
 CANDIDATES = (7, 14, 28, 60, 91, 182, 365)
 GAP_QUANTILE = 0.80
 MOST_COMEBACK = 0.25
-MIN_TEST_CUTOFFS = 3
 
 
 @dataclass(frozen=True, slots=True)
