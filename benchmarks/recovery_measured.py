@@ -17,7 +17,7 @@ from recovery_learnt import Learnt, factors_at, learn, with_latent_state
 from recovery_shares import aurocs, contest, interval, share
 from recovery_voice import coverage, silent_or_vocal, voice_at_first, voice_found
 
-from churn.jobs.common import plain
+from churn.delivery.plain import plain
 from churn.models.baselines import BASELINES
 
 SILENCE_RULE = "silence_rule"

@@ -18,9 +18,9 @@ from churn.delivery.files import write_scores
 from churn.drivers.contributions import explain
 from churn.drivers.owners import owners_of
 from churn.drivers.reasons import reasons
-from churn.jobs.common import bundle_signals, threads_of
 from churn.jobs.explained import Explained
 from churn.jobs.scoring import scored_rows
+from churn.jobs.signals_of import bundle_signals
 from churn.models.bundle import Bundle, load_bundle
 from churn.models.frame import rows_at, why_not
 from churn.models.known import prepare
@@ -58,7 +58,7 @@ def costs_of(shop: Shop, *, rows: int) -> Costs:
     frame, features = _rows(config, bundle, rows)
     matched = bundle.matched(features)
     status = frame["voice_status"].to_numpy(str)
-    values = explain(bundle.factors, matched, bundle.recipes, threads=threads_of(config))
+    values = explain(bundle.factors, matched, bundle.recipes, threads=config.engine.thread_count)
 
     def tell() -> pd.DataFrame:
         return reasons(
@@ -78,7 +78,9 @@ def costs_of(shop: Shop, *, rows: int) -> Costs:
         steps: dict[str, Callable[[], object]] = {
             "bare prediction by all trees": lambda: _bare(bundle, matched),
             "prediction": lambda: bundle.predict(features, voice_status=status, at=frame["at"].to_numpy()),
-            "contributions": lambda: explain(bundle.factors, matched, bundle.recipes, threads=threads_of(config)),
+            "contributions": lambda: explain(
+                bundle.factors, matched, bundle.recipes, threads=config.engine.thread_count
+            ),
             "sentences": tell,
             "Parquet": lambda: write_scores(listed, out),
             "prediction, reasons for all, file": whole,
@@ -121,7 +123,7 @@ def _rows(config: Config, bundle: Bundle, rows: int) -> tuple[pd.DataFrame, pd.D
     cutoff = bundle.target.cutoff(known.ends)
     codes = np.flatnonzero(why_not(known, bundle.target, cutoff, prior=bundle.prior) == ELIGIBLE)
     frame = rows_at(known, cutoff, codes=codes, prior=bundle.prior)
-    features = bundle_signals(known, frame, bundle, threads=threads_of(config))
+    features = bundle_signals(known, frame, bundle, threads=config.engine.thread_count)
     rng = np.random.default_rng(5)
     block = np.empty((len(bundle.recipes), rows), np.float32)
     for signal in sorted({recipe.signal for recipe in bundle.recipes}):

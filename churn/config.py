@@ -162,6 +162,11 @@ class Engine(_Section):
             raise ValueError('`master` goes with `kind = "spark"`')
         return self
 
+    @property
+    def thread_count(self) -> int:
+        """The threads to use: the configured ones, else all of the machine's."""
+        return self.threads or os.cpu_count() or 1
+
 
 class Config(_Section):
     """The whole of `churn.toml`. Paths in it are relative to `directory`, the folder the file lies in."""
@@ -232,6 +237,12 @@ class Config(_Section):
         """Days and least orders of `population = "active:<days>[:<min_orders>]"`, or None for the rhythm rules."""
         match = _POPULATION.fullmatch(self.population)
         return (int(match["days"]), int(match["orders"] or 1)) if match else None
+
+    @property
+    def signal_attributes(self) -> list[str]:
+        """Attributes of customers that may be signals: those listed and not sensitive."""
+        source = self.tables.get("customers")
+        return [name for name in source.attributes if name not in source.sensitive] if source else []
 
     def resolve(self, path: str) -> Path:
         """Returns `path` as seen from the folder of `churn.toml`."""

@@ -152,7 +152,7 @@ class Terminal:
 
     def _printed(self, told: dict[str, Any]) -> bool:
         if self.is_json:
-            from churn.jobs.common import plain
+            from churn.delivery.plain import plain
 
             text = json.dumps(plain({"schema": OUTPUT_SCHEMA, **told}), ensure_ascii=False, allow_nan=False)
             # What is left of control characters stands inside JSON strings, where \uXXXX means the same.

@@ -28,7 +28,7 @@ from pathlib import Path
 import pandas as pd
 
 from churn.config import load_config
-from churn.jobs.common import signals_of
+from churn.jobs.signals_of import signals_of
 from churn.jobs.simulate import simulate
 from churn.models.frame import learn_prior, outcomes_of, rows
 from churn.models.known import prepare

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from churn.config import Config, load_config
-from churn.jobs.common import signals_of
 from churn.jobs.schedule import Schedule, schedule_of
+from churn.jobs.signals_of import signals_of
 from churn.jobs.simulate import simulate
 from churn.models.backtest import Material
 from churn.models.boosting import Growing

@@ -9,8 +9,8 @@ import pytest
 from made_project import CUSTOMERS, Project, run
 
 from churn.config import load_config
+from churn.delivery.plain import plain
 from churn.jobs.check import check
-from churn.jobs.common import plain
 from churn.jobs.schedule import schedule_of
 from churn.models.known import prepare
 from churn.tables.sources import read_tables

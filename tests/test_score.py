@@ -15,12 +15,12 @@ from made_project import CANARY_ID, Project, run
 from churn.config import load_config, parse_config
 from churn.delivery.files import read_metadata, read_scores
 from churn.errors import OutputError, TableError
-from churn.jobs.common import signals_of
 from churn.jobs.explained import Explained
 from churn.jobs.lists import list_warnings, read_list
 from churn.jobs.outputs import check_page_out
 from churn.jobs.score import score as score_as_asked
 from churn.jobs.scoring import COLUMNS
+from churn.jobs.signals_of import signals_of
 from churn.models.bundle import load_bundle
 from churn.models.frame import rows, rows_at
 from churn.models.known import prepare

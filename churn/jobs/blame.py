@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from churn.config import Config
-from churn.jobs.common import bundle_signals
+from churn.jobs.signals_of import bundle_signals
 from churn.models.bundle import Bundle
 from churn.models.ensemble import ensemble_margin
 from churn.models.known import Known, prepare

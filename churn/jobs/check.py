@@ -11,7 +11,7 @@ import numpy as np
 from churn.config import Config
 from churn.errors import ChurnError, NotEnoughDataError
 from churn.jobs.advice import gap_advice, horizon_advice
-from churn.jobs.common import check_activity, check_enough
+from churn.jobs.enough import check_activity, check_enough
 from churn.jobs.lately import thin_end
 from churn.jobs.learning import Lesson, lesson_here
 from churn.jobs.schedule import Schedule, schedule_of

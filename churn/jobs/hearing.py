@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from churn.config import Config
-from churn.jobs.common import attributes_of
 from churn.models.boosting import Growing
 from churn.models.hidden_friction import Hidden, rolling, voice_rows_of
 from churn.models.iceberg import iceberg
@@ -77,7 +76,9 @@ def voice_learnt(
     rows, settled = hearing.rows, known.settled
     judged = judge_voice(rows, first=first, settled=settled)
     final = fit_voice(rows, np.ones(len(rows.troubles), bool), by=settled, before=judged.learnt).model
-    berg = iceberg(known, hearing.hidden, heard_from=rows.heard_from, settled=settled, attributes=attributes_of(config))
+    berg = iceberg(
+        known, hearing.hidden, heard_from=rows.heard_from, settled=settled, attributes=config.signal_attributes
+    )
     return final, {
         "is_modelled": True, "why": "", "note": final.note,
         "learnt_from": {"troubles": final.troubles, "told": final.told},

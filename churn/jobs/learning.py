@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from churn.config import Config
-from churn.jobs.common import signals_of, threads_of
 from churn.jobs.sample import Attendance, appended, attendance, sampled
+from churn.jobs.signals_of import signals_of
 from churn.models.base import Base, base_told, together
 from churn.models.known import Known, prepare
 from churn.models.target import Target
@@ -125,7 +125,7 @@ def lesson_here(
             known = None
             known = prepare(_tables_of(buckets, chosen, columns), config=config, base=together(bases))
     give_back()
-    signals = partial(_signals_here, threads_of(config))
+    signals = partial(_signals_here, config.engine.thread_count)
     return Lesson(known, buckets.issues, len(everybody.customers), everybody.active, signals)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from churn.config import Config
-from churn.jobs.common import attributes_of, threads_of
 from churn.jobs.hearing import Hearing, hearing_of
 from churn.jobs.learning import Lesson
 from churn.jobs.schedule import Schedule
@@ -45,7 +44,7 @@ def recipes_at(config: Config, known: Known, schedule: Schedule) -> tuple[Recipe
     target = schedule.target
     return recipes_for(
         upto(known.tables, schedule.tests[0].at), horizon_days=target.horizon_days, gap_days=target.gap_days,
-        attributes=attributes_of(config), activity=target.activity,
+        attributes=config.signal_attributes, activity=target.activity,
     )  # fmt: skip
 
 
@@ -61,7 +60,7 @@ def material_of(
     moments = tuple(sorted({*schedule.cutoffs, *schedule.later, *schedule.tests}))
     frame = rows(known, target, moments, prior=prior)
     progress("learning who speaks when something goes wrong")
-    growing = Growing(config.seed, threads_of(config), tuple(category_columns(recipes)))
+    growing = Growing(config.seed, config.engine.thread_count, tuple(category_columns(recipes)))
     cutoffs = [cutoff.at for cutoff in moments]
     hearing = hearing_of(known, recipes, first=first, cutoffs=cutoffs, target=target, growing=growing)
     recipes = (*recipes, *hearing.recipes)

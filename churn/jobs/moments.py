@@ -6,7 +6,7 @@ import datetime as dt
 
 from churn.config import Config
 from churn.errors import CutoffError
-from churn.jobs.common import check_activity
+from churn.jobs.enough import check_activity
 from churn.models.base import Base
 from churn.models.target import Target
 from churn.tables.history import DAY

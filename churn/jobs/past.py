@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from churn.config import Config
-from churn.jobs.common import signals_of, threads_of
 from churn.jobs.learning import Lesson
 from churn.jobs.material import recipes_at
 from churn.jobs.schedule import Schedule
+from churn.jobs.signals_of import signals_of
 from churn.models.frame import learn_prior, why_not
 from churn.models.known import prepare
 from churn.tables.contract import CONTRACT, TIME
@@ -64,7 +64,9 @@ def past_of(config: Config, lesson: Lesson, schedule: Schedule) -> Past:
     theirs = {name: table.filter(pc.is_in(table["customer_id"], value_set=ids)) for name, table in known.tables.items()}
     then = prepare(_as_known_at(theirs, first.at), config=config, base=base)
     frame = pd.DataFrame({"customer": then.codes_of(ids), "at": np.full(len(few), first.at)})
-    return Past(first, few, signals_of(then, frame, recipes, target=target, prior=prior, threads=threads_of(config)))
+    return Past(
+        first, few, signals_of(then, frame, recipes, target=target, prior=prior, threads=config.engine.thread_count)
+    )
 
 
 def _as_known_at(tables: Mapping[str, pa.Table], at: int) -> dict[str, pa.Table]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from churn.config import Config
 from churn.jobs.audit import audit, doubts_of
-from churn.jobs.common import check_activity, check_enough
+from churn.jobs.enough import check_activity, check_enough
 from churn.jobs.lately import thin_end
 from churn.jobs.learning import lesson_of
 from churn.jobs.material import Made, material_of

@@ -14,10 +14,10 @@ import pandas as pd
 
 from churn.config import Config
 from churn.delivery.page import report_page
+from churn.delivery.plain import plain
 from churn.delivery.plots import draw
 from churn.delivery.tracking import track_run
 from churn.errors import ChurnError
-from churn.jobs.common import plain
 from churn.jobs.schedule import Schedule
 from churn.models.backtest import Material
 from churn.models.baselines import BASELINES

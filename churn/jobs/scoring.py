@@ -16,8 +16,8 @@ from churn.config import Config
 from churn.drivers.contributions import explain
 from churn.drivers.owners import owners_of
 from churn.drivers.reasons import reasons
-from churn.jobs.common import bundle_signals, threads_of
 from churn.jobs.explained import Explained
+from churn.jobs.signals_of import bundle_signals
 from churn.models.base import Base
 from churn.models.bundle import Bundle
 from churn.models.frame import rows_at, why_not
@@ -182,7 +182,7 @@ def _signals(known: Known, frame: pd.DataFrame, bundle: Bundle, config: Config) 
 
 def _threads(config: Config) -> int:
     """On a cluster each core has a task of its own."""
-    return 1 if config.engine.kind == "spark" else threads_of(config)
+    return 1 if config.engine.kind == "spark" else config.engine.thread_count
 
 
 def _told(

@@ -15,12 +15,12 @@ from churn.drivers.reasons import reasons
 from churn.errors import TableError
 from churn.jobs.blame import blame
 from churn.jobs.bucketwise import bucketwise
-from churn.jobs.common import bundle_signals
 from churn.jobs.inputs import missing_inputs
 from churn.jobs.lists import list_warnings
 from churn.jobs.moments import cutoff_at
 from churn.jobs.opened import open_bundle
 from churn.jobs.scoring import score_known
+from churn.jobs.signals_of import bundle_signals
 from churn.models.bundle import Bundle
 from churn.models.frame import rows_at
 from churn.models.known import Known, prepare
