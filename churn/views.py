@@ -7,7 +7,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from churn.delivery.believed import is_off
+from churn.delivery.believed import verdict_on
 from churn.delivery.labels import SILENT_MODELS
 from churn.delivery.unsaid import unsaid
 from churn.tables.findings import plural
@@ -60,11 +60,14 @@ def training_lines(told: Mapping[str, Any], *, command: Command) -> list[str]:
 
 def _reliability(told: Mapping[str, Any]) -> list[str]:
     """Foretold and observed leaving at each test cutoff, and whether chance explains the difference."""
-    lines = [f"{'Foretold and observed':<40} {'foretold':>9} {'left':>7}  by chance"]
+    lines = [f"{'Foretold and observed':<40} {'foretold':>9} {'with its error':>15} {'left':>7}  {'by chance':>15}"]
     for cutoff, entry in told["by_cutoff"].items():
         by_chance = f"{_percent(entry['low'])} to {_percent(entry['high'])}"
-        off = "  off by more than chance" if is_off(entry) else ""
-        lines.append(f"  {cutoff:<38} {_percent(entry['foretold']):>9} {_percent(entry['left']):>7}  {by_chance}{off}")
+        could = f"{_percent(entry['foretold_low'])} to {_percent(entry['foretold_high'])}"
+        row = (
+            f"  {cutoff:<38} {_percent(entry['foretold']):>9} {could:>15} {_percent(entry['left']):>7}  {by_chance:>15}"
+        )
+        lines.append(f"{row}  {verdict_on(entry)}".rstrip())
     return lines
 
 

@@ -34,6 +34,7 @@ def predictions(
         "voice_status": rng.choice(["quiet", "already_vocal", "unobservable"], rows, p=[0.8, 0.1, 0.1]),
         "is_treated": False, "has_left": has_left, "has_spoken": has_spoken, "expected_spend": rng.gamma(2, 50, rows),
         "days_since_last": rng.uniform(0, 30, rows), "margin": known, "p_leave": p_leave,
+        "p_leave_low": expit(known - 1.3), "p_leave_high": expit(known - 0.7),
     })  # fmt: skip
     is_quiet, is_vocal = frame["voice_status"] == "quiet", frame["voice_status"] == "already_vocal"
     frame["p_silent"] = np.select([is_quiet, is_vocal], [p_leave * expit(1 + heard), 0.0], np.nan)

@@ -25,6 +25,16 @@ def test_each_cutoff_and_each_height_of_the_risk_has_its_line() -> None:
     assert by_risk["rows"][0]["title"].replace("\xa0", " ") == "10 % to 30 %"
 
 
+def test_who_could_foretell_only_so_much_is_told_when_it_was_as_much() -> None:
+    told = result(0.3, 0.3)
+    for label, low in (("2025-01-01", 0.21), ("2025-02-01", 0.25)):
+        told["reliability"]["by_cutoff"][label] |= {"foretold_low": low, "foretold_high": 0.4}
+    within, beyond = believed(told)[0]["rows"]
+    assert within["cells"][1]["note"].replace("\xa0", " ") == "21.0 % to 40.0 %"
+    assert within["cells"][-1]["value"] == "off by more than chance, within what can be foretold"
+    assert beyond["cells"][-1]["value"] == "off by more than chance"
+
+
 def test_the_sentence_names_the_cutoffs_that_were_off() -> None:
     assert believed(result(0.21, 0.3))[0]["sentence"].startswith("At 2025-02-01 other shares left than foretold")
     assert believed(result(0.21))[0]["sentence"].startswith("At every cutoff the level of the risks was right")

@@ -20,7 +20,10 @@ def predictions(*, size: int = 2_000, moved: float = 0.0, seed: int = 5) -> pd.D
     p = np.tile(rng.beta(2, 6, size), 2)
     at = np.repeat([0, DAY], size)
     left = rng.random(2 * size) < p + moved * (at == DAY)
-    return pd.DataFrame({"customer": np.tile(np.arange(size), 2), "at": at, "has_left": left, "p_leave": p})
+    return pd.DataFrame({
+        "customer": np.tile(np.arange(size), 2), "at": at, "has_left": left, "p_leave": p, "p_leave_low": 0.8 * p,
+        "p_leave_high": 1.2 * p,
+    })  # fmt: skip
 
 
 def is_off(entry: dict[str, float]) -> bool:
@@ -35,6 +38,8 @@ def test_a_right_model_is_off_as_rarely_as_95_percent_say() -> None:
 def test_a_level_that_moved_is_seen_at_its_cutoff_alone() -> None:
     told = reliability(predictions(moved=0.08), labels=LABELS)["by_cutoff"]
     assert [label for label, entry in told.items() if is_off(entry)] == ["2025-01-02"]
+    assert all(entry["foretold_low"] == pytest.approx(0.8 * entry["foretold"]) for entry in told.values())
+    assert all(entry["foretold_high"] == pytest.approx(1.2 * entry["foretold"]) for entry in told.values())
 
 
 def test_tenths_by_risk_rise_and_hold_everybody_once() -> None:

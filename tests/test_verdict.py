@@ -124,7 +124,7 @@ def test_gain_is_that_of_calling_the_top_of_each_list() -> None:
         "customer": [0, 1, 2, 3], "at": 100 * DAY, "voice_status": "unobservable", "p_silent": np.nan,
         "is_treated": False, "has_left": [True, False, True, False], "has_spoken": False,
         "expected_spend": [100.0, 100.0, 40.0, -20.0], "days_since_last": 1.0, "margin": [3.0, 2.0, 1.0, 0.0],
-        "p_leave": [0.9, 0.5, 0.4, 0.1],
+        "p_leave": [0.9, 0.5, 0.4, 0.1], "p_leave_low": 0.1, "p_leave_high": 0.9,
     })  # fmt: skip
     for name in BASELINES:
         rows[f"rank:{name}"] = rows[f"p:{name}"] = 0.5

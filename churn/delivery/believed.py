@@ -33,18 +33,36 @@ def is_off(entry: Mapping[str, Any]) -> bool:
     return not entry["low"] <= entry["foretold"] <= entry["high"]
 
 
+def verdict_on(entry: Mapping[str, Any]) -> str:
+    """Returns in words whether foretold and observed lie apart; empty where chance explains it."""
+    if not is_off(entry):
+        return ""
+    few, many = entry.get("foretold_low", entry["foretold"]), entry.get("foretold_high", entry["foretold"])
+    is_within = few <= entry["high"] and entry["low"] <= many
+    return "off by more than chance" + (", within what can be foretold" if is_within else "")
+
+
 def _cells(entry: Mapping[str, Any]) -> list[dict[str, str]]:
     by_chance = f"{percent(entry['low'], digits=1)} to {percent(entry['high'], digits=1)}"
-    values = (count(entry["customers"]), percent(entry["foretold"], digits=1), percent(entry["left"], digits=1))
-    off = "off by more than chance" if is_off(entry) else ""
-    return [{"value": value} for value in (*values, by_chance, off)]
+    foretold = {"value": percent(entry["foretold"], digits=1)}
+    if "foretold_low" in entry:
+        foretold["note"] = " to ".join(percent(entry[f"foretold_{end}"], digits=1) for end in ("low", "high"))
+    left = {"value": percent(entry["left"], digits=1)}
+    return [{"value": count(entry["customers"])}, foretold, left, {"value": by_chance}, {"value": verdict_on(entry)}]
 
 
 def _sentence(told: Mapping[str, Any]) -> str:
-    off = [cutoff for cutoff, entry in told["by_cutoff"].items() if is_off(entry)]
+    entries = told["by_cutoff"]
+    off = [cutoff for cutoff, entry in entries.items() if is_off(entry)]
+    could = (
+        " Below what was foretold stands how little and how much it could have been, as far as such levels can be "
+        "foretold."
+        if any("foretold_low" in entry for entry in entries.values())
+        else ""
+    )
     if not off:
-        return "At every cutoff the level of the risks was right, as far as chance lets one see."
+        return f"At every cutoff the level of the risks was right, as far as chance lets one see.{could}"
     return (
         f"At {', '.join(off)} other shares left than foretold, beyond chance: the season or the business moved between "
-        "training and test. Trust the order of the list more than the height of its risks."
+        f"training and test. Trust the order of the list more than the height of its risks.{could}"
     )

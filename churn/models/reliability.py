@@ -18,18 +18,23 @@ def reliability(predictions: pd.DataFrame, *, labels: Mapping[int, str]) -> dict
     """Returns foretold and observed leaving, `by_cutoff` and `by_risk` (tenths of all rows by p_leave), as plain JSON.
 
     Each entry holds customers, foretold, left, and low to high: what the share that left could be by chance (95 %),
-    rows of one customer counted as one piece of evidence. Foretold outside of it is off by more than chance.
+    rows of one customer counted as one piece of evidence. Foretold outside of it is off by more than chance. By cutoff
+    also foretold_low and foretold_high: as far as the level of leaving could be foretold.
 
     Args:
-        predictions: customer, at, has_left and p_leave of the test rows.
+        predictions: customer, at, has_left, p_leave, p_leave_low and p_leave_high of the test rows.
         labels: the label of each test cutoff by its moment.
     """
     ordered = predictions.sort_values(["p_leave", "at", "customer"], ignore_index=True)
     places = np.array_split(np.arange(len(ordered)), min(RISKS, max(len(ordered), 1)))
     return {
-        "by_cutoff": {labels[at]: _entry(ordered[ordered["at"] == at]) for at in np.unique(ordered["at"]).tolist()},
+        "by_cutoff": {labels[at]: _cutoff(ordered[ordered["at"] == at]) for at in np.unique(ordered["at"]).tolist()},
         "by_risk": [_entry(ordered.iloc[rows], is_range=True) for rows in places if len(rows)],
     }
+
+
+def _cutoff(rows: pd.DataFrame) -> dict[str, Any]:
+    return {**_entry(rows), **{f"foretold_{end}": float(rows[f"p_leave_{end}"].mean()) for end in ("low", "high")}}
 
 
 def _entry(rows: pd.DataFrame, *, is_range: bool = False) -> dict[str, Any]:
